@@ -1,0 +1,99 @@
+"""Balancing terms: what keeps the manager from giving everything to one expert.
+
+Each takes the gate probabilities of a batch, p (B, E), and returns a scalar to be added to the expected loss, in its
+units (nats per image for VAEs). Chapter 4 explains them side by side.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Balance(Protocol):
+    """A balancing term: gate probabilities p (B, E) in, a scalar loss out."""
+
+    weight: float
+
+    def __call__(self, p: Tensor) -> Tensor: ...
+
+
+class _Weighted:
+    """What the terms share: a weight that is not negative.
+
+    Raises:
+        ValueError: if the weight is negative or not finite.
+    """
+
+    def __init__(self, weight: float) -> None:
+        if not 0 <= weight < float("inf"):
+            raise ValueError(f"weight is {weight}; a balancing term needs a finite weight of 0 or more")
+        self.weight = weight
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(weight={self.weight})"
+
+
+class ImportanceVariance(_Weighted):
+    r"""Variance over experts of the batch's importance:  w · Var_i( Σ_b p_i(x_b) ).
+
+    The term of Zeldes' post. Zero when every expert gets the same total probability, whether each image is decided or
+    every image is split evenly. It grows with the square of the batch size, so a weight is tied to one: at B = 100 and
+    E = 10 a full collapse costs 900 w. Reduction: sum over the batch, population variance over experts.
+
+    Args:
+        weight: w, in nats per unit of variance.
+    """
+
+    def __call__(self, p: Tensor) -> Tensor:  # p (B, E)
+        importance = p.sum(dim=0)  # (E,)
+        return self.weight * importance.var(correction=0)
+
+
+class ImportanceCV2(_Weighted):
+    r"""Squared coefficient of variation of the importance:  w · Var_i(I_i) / Mean_i(I_i)²,  I_i = Σ_b p_i(x_b).
+
+    The importance loss of Shazeer et al. 2017 (arXiv:1701.06538, eq. 7). Free of the batch size: a full collapse costs
+    w (E - 1). At B = 100 and E = 10 a weight of 10 equals `ImportanceVariance` with 0.1.
+
+    Args:
+        weight: w, in nats.
+    """
+
+    def __call__(self, p: Tensor) -> Tensor:  # p (B, E)
+        importance = p.sum(dim=0)  # (E,)
+        return self.weight * importance.var(correction=0) / importance.mean().square()
+
+
+class SwitchBalance(_Weighted):
+    r"""Load times probability:  w · E · Σ_i f_i P_i.
+
+    f_i is the share of the batch whose most probable expert is i (no gradient), P_i the mean of p_i. Equals w when both
+    are uniform and w E under a full collapse. Fedus, Zoph and Shazeer 2022 (JMLR 23:120, eq. 4).
+
+    Args:
+        weight: w, in nats (α in the paper).
+    """
+
+    def __call__(self, p: Tensor) -> Tensor:  # p (B, E)
+        load = torch.bincount(p.argmax(dim=1), minlength=p.shape[1]) / len(p)  # (E,)
+        return self.weight * p.shape[1] * (load * p.mean(dim=0)).sum()
+
+
+class Information(_Weighted):
+    r"""Minus the mutual information between image and expert:  -w · ( H(mean_b p) - mean_b H(p) ).
+
+    The first entropy asks for balance over the batch, the second for a decision on each image: unlike the variance of
+    the importance, it does not call an undecided gate perfect. At best -w ln E. Krause, Perona, Gomes 2010 (NeurIPS).
+
+    Args:
+        weight: w, dimensionless: the term is in nats already.
+    """
+
+    def __call__(self, p: Tensor) -> Tensor:  # p (B, E)
+        return -self.weight * (entropy(p.mean(dim=0)) - entropy(p).mean())
+
+
+def entropy(p: Tensor) -> Tensor:
+    """Shannon entropy of the last dimension in nats:  H(p) = -Σ_i p_i ln p_i, with 0 ln 0 = 0.  (..., E) → (...)."""
+    return torch.special.entr(p).sum(dim=-1)

@@ -1,0 +1,70 @@
+"""What every chapter does alike: its profile, its claims, and the record of its run."""
+
+import time
+from collections.abc import Iterable, Sequence
+from typing import Literal, TypeVar, get_args
+
+from IPython.display import Markdown, display
+
+from moe_lib.claims import Claims
+from moe_lib.results import device_name, versions
+from moe_lib.training import resolve_device
+
+Profile = Literal["full", "smoke"]
+T = TypeVar("T")
+
+
+def say(text: str) -> None:
+    """Shows Markdown: prose in which a run's own numbers stand, the same in HTML, Jupyter and Colab."""
+    display(Markdown(text))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Shows a Markdown table: a header, then the rows."""
+    lines = [header, ["---"] * len(header), *rows]
+    say("\n".join(f"| {' | '.join(map(str, line))} |" for line in lines))
+
+
+class Chapter:
+    """One run of one chapter.
+
+    Args:
+        name: the chapter's file without its ending.
+        profile: "full" for the outputs that are published, "smoke" for the same cells in under a minute.
+        seed: stated in the record of the run.
+
+    Raises:
+        ValueError: if the profile is neither.
+    """
+
+    def __init__(self, name: str, profile: Profile, seed: int) -> None:
+        if profile not in get_args(Profile):
+            raise ValueError(f"profile is {profile!r}; choose one of {', '.join(get_args(Profile))}")
+        self.name, self.profile, self.seed = name, profile, seed
+        self.claims = Claims(judge=profile == "full")
+        self.metrics: dict[str, float] = {}
+        self._start = time.perf_counter()
+
+    def pick(self, *, full: T, smoke: T) -> T:
+        """The setting of this run's profile."""
+        return full if self.profile == "full" else smoke
+
+    def record(self, **metrics: float) -> None:
+        """Keeps numbers of this run for other chapters: `make execute` writes them to book/results/NAME.json."""
+        self.metrics |= metrics
+
+    def close(self) -> None:
+        """Shows where, with what and for how long this chapter ran; the record travels in the output's metadata."""
+        seconds, device = time.perf_counter() - self._start, device_name(resolve_device())
+        packages = ", ".join(f"{name} {number}" for name, number in versions().items())
+        run = {
+            "seed": self.seed,
+            "config": {"profile": self.profile},
+            "metrics": {name: float(value) for name, value in self.metrics.items()},
+            "seconds": round(seconds, 1),
+            "device": device,
+        }
+        text = (
+            f"*This run: profile {self.profile}, seed {self.seed}, {device}, {seconds / 60:.1f} minutes; {packages}.*"
+        )
+        display(Markdown(text), metadata={"moe_run": run})

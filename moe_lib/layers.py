@@ -1,0 +1,89 @@
+"""Linear layers for many experts at once."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+Activation = Literal["sigmoid", "tanh", "relu"]
+_ACTIVATIONS: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU}
+
+
+class ExpertLinear(nn.Module):
+    r"""E linear layers as one batched product:  out[e] = x[e] W_e + b_e.
+
+    The same numbers as a loop over E separate ``nn.Linear`` layers, in one call instead of E.
+    Weights start Glorot-uniform (Glorot and Bengio 2010, eq. 16), layer by layer, and biases at zero.
+    Explained in chapter 5.
+
+    Args:
+        num_experts: E, at least 1.
+        in_features: size of the input of each expert.
+        out_features: size of the output of each expert.
+
+    Shape:
+        in: (B, in_features), the same input for every expert, or (E, B, in_features), one each
+        out: (E, B, out_features)
+    """
+
+    def __init__(self, num_experts: int, in_features: int, out_features: int) -> None:
+        super().__init__()
+        for name, size in (("num_experts", num_experts), ("in_features", in_features), ("out_features", out_features)):
+            require_positive(name, size)
+        self.weight = nn.Parameter(torch.empty(num_experts, in_features, out_features))
+        self.bias = nn.Parameter(torch.zeros(num_experts, 1, out_features))
+        for weight in self.weight:
+            nn.init.xavier_uniform_(weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dim() == 2:
+            x = x.expand(len(self.weight), *x.shape)  # (E, B, in), a view: no copies
+        return torch.baddbmm(self.bias, x, self.weight)  # (E, B, out)
+
+    def extra_repr(self) -> str:
+        experts, in_features, out_features = self.weight.shape
+        return f"num_experts={experts}, in_features={in_features}, out_features={out_features}"
+
+
+def expert_mlp(num_experts: int, sizes: Sequence[int], activation: Activation) -> nn.Sequential:
+    """E multilayer perceptrons with layer sizes `sizes`; the activation stands between layers, not after the last."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(sizes):
+        layers += [ExpertLinear(num_experts, n_in, n_out), make_activation(activation)]
+    return nn.Sequential(*layers[:-1])
+
+
+def make_activation(name: Activation) -> nn.Module:
+    """The activation of that name.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if name not in _ACTIVATIONS:
+        raise ValueError(f"activation is {name!r}; choose one of {', '.join(get_args(Activation))}")
+    return _ACTIVATIONS[name]()
+
+
+def require_positive(name: str, value: float) -> None:
+    """Raises ValueError unless `value` is above zero."""
+    if not value > 0:
+        raise ValueError(f"{name} is {value}; it must be positive")
+
+
+def require_matrix(name: str, value: Tensor, columns: int) -> None:
+    """Raises unless `value` is a floating-point tensor of shape (B, columns).
+
+    Raises:
+        TypeError: if it is no floating-point tensor.
+        ValueError: if its shape is another.
+    """
+    if not isinstance(value, Tensor) or not value.is_floating_point():
+        given = f"a tensor of {value.dtype}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+        raise TypeError(f"{name} is {given}; give a float32 tensor, for instance torch.as_tensor({name}).float()")
+    if value.dim() != 2 or value.shape[1] != columns:
+        raise ValueError(
+            f"{name} has shape {tuple(value.shape)}; expected (B, {columns}), one example a row. "
+            f"Flatten images with {name}.flatten(1)"
+        )

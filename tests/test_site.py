@@ -1,0 +1,352 @@
+"""The built book, as a reader gets it: links, text alternatives, math, small screens, dark mode, and no network.
+
+Each check is a function from pages to a list of what is wrong with them, so that the last tests can show it a broken
+page: a check that cannot fail would be worth nothing.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import browser
+import pytest
+from bs4 import BeautifulSoup
+
+HTML = Path(__file__).resolve().parent.parent / "book" / "_build" / "html"
+
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1440, "height": 900}
+
+# The theme says these two on every page.
+KNOWN_MESSAGES = ("THEBE_JS_URL' has already been declared", "Got invalid theme mode")
+
+# Raw TeX that no one typeset: \( or \[, a display, an environment, or $ around a command.
+RAW_TEX = r"\\\(|\\\[|\$\$|\\begin\{|\$[^$\n]*\\[a-zA-Z]+[^$\n]*\$"
+
+
+@dataclass
+class Page:
+    """One built page, parsed."""
+
+    path: Path
+    soup: BeautifulSoup = field(repr=False)
+
+    @classmethod
+    def read(cls, path: Path) -> "Page":
+        return cls(path, BeautifulSoup(path.read_text("utf-8"), "html.parser"))
+
+    @property
+    def ids(self) -> set[str]:
+        return {tag[key] for key in ("id", "name") for tag in self.soup.find_all(attrs={key: True})}
+
+
+@pytest.fixture(scope="module")
+def pages() -> list[Page]:
+    if not (HTML / "index.html").is_file():
+        pytest.fail("there is no built book: run `make book` first")
+    return [Page.read(path) for path in sorted(HTML.rglob("*.html")) if "_static" not in path.parts]
+
+
+# --- What the files say ---------------------------------------------------------------------------------------------
+
+
+def addresses(page: Page) -> Iterable[tuple[str, str]]:
+    """Each (attribute, address) of a page, those of srcset one by one."""
+    for tag in page.soup.find_all(True):
+        for key in ("href", "src", "poster", "data"):
+            if isinstance(tag.get(key), str):
+                yield key, tag[key].strip()
+        if tag.name == "meta" and str(tag.get("http-equiv")).lower() == "refresh":
+            yield "href", tag["content"].partition("url=")[2].strip()
+        for candidate in tag.get("srcset", "").split(","):
+            if candidate.strip():
+                yield "srcset", candidate.split()[0]
+
+
+def broken_links(pages: list[Page]) -> list[str]:
+    """Internal links, anchors and sources that lead nowhere."""
+    ids = {page.path: page.ids for page in pages}
+    wrong = []
+    for page in pages:
+        for key, address in addresses(page):
+            url = urlsplit(address)
+            if url.scheme or url.netloc or address == "#":
+                continue
+            target = (page.path.parent / unquote(url.path)).resolve() if url.path else page.path
+            if not target.exists():
+                wrong.append(f"{page.path.name}: {key}={address!r} does not exist")
+            elif key == "href" and url.fragment and target.suffix == ".html":
+                if target not in ids:
+                    ids[target] = Page.read(target).ids
+                if unquote(url.fragment) not in ids[target]:
+                    wrong.append(f"{page.path.name}: {address!r} has no such anchor")
+    return wrong
+
+
+def missing_alternatives(pages: list[Page]) -> list[str]:
+    """Pictures and films that a reader who cannot see them learns nothing about."""
+    wrong = []
+    for page in pages:
+        for tag in page.soup.find_all(["img", "video"]):
+            if tag.get("role") == "presentation" or tag.get("aria-hidden") == "true":
+                continue
+            text = (tag.get("alt") if tag.name == "img" else tag.get("aria-label") or tag.get("title")) or ""
+            if len(text.strip()) < 3 or re.search(r"_images/|\.(png|jpe?g|gif|svg|webp|mp4)$", text.strip()):
+                wrong.append(f"{page.path.name}: <{tag.name} src={str(tag.get('src'))[:60]!r}> says only {text!r}")
+    return wrong
+
+
+def remote_parts(pages: list[Page]) -> list[str]:
+    """Scripts, styles, pictures, films, fonts and frames that a page would fetch from another host."""
+    remote = re.compile(r"^\s*(https?:)?//", re.IGNORECASE)
+    in_css = re.compile(r"""(?:url\(\s*["']?|@import\s+["'])((?:https?:)?//[^"')\s]+)""", re.IGNORECASE)
+    only_named = {"canonical", "next", "prev", "index", "search", "author", "license", "alternate", "help"}
+    wrong, sheets = [], set()
+    for page in pages:
+        wrong += [
+            f"{page.path.name}: {key}={url!r}" for key, url in addresses(page) if key != "href" and remote.match(url)
+        ]
+        for tag in page.soup.find_all("link", href=True):
+            rel = set(tag.get("rel") or [])
+            if remote.match(tag["href"]) and not rel <= only_named:
+                wrong.append(f"{page.path.name}: <link rel={' '.join(rel)} href={tag['href']!r}>")
+            elif "stylesheet" in rel:
+                sheets.add((page.path.parent / urlsplit(tag["href"]).path).resolve())
+        styles = [tag.get_text() for tag in page.soup.find_all("style")]
+        styles += [tag["style"] for tag in page.soup.find_all(style=True)]
+        wrong += [f"{page.path.name}: style with {url}" for style in styles for url in in_css.findall(style)]
+    for sheet in sorted(sheets):
+        if sheet.is_file():
+            wrong += [f"{sheet.name}: {url}" for url in in_css.findall(sheet.read_text("utf-8"))]
+    return wrong
+
+
+def test_links_lead_somewhere(pages):
+    assert not (wrong := broken_links(pages)), "\n".join(wrong)
+
+
+def test_pictures_have_a_text_alternative(pages):
+    assert not (wrong := missing_alternatives(pages)), "\n".join(wrong)
+
+
+def test_nothing_is_fetched_from_another_host(pages):
+    assert not (wrong := remote_parts(pages)), "\n".join(wrong)
+
+
+# --- What a browser shows, from file:// -----------------------------------------------------------------------------
+
+
+@dataclass
+class Visit:
+    """What a browser saw of one page."""
+
+    name: str
+    requests: list[str] = field(default_factory=list)  # to anything but files
+    errors: list[str] = field(default_factory=list)
+    formulas: int = 0
+    typeset: int = 0
+    math_errors: list[str] = field(default_factory=list)
+    raw_tex: list[str] = field(default_factory=list)
+    width: dict[str, int] = field(default_factory=dict)  # of the page on a phone, by mode
+    transparent: list[str] = field(default_factory=list)  # figures in dark mode
+
+
+LOOK_FOR_RAW_TEX = """pattern => {
+  const skip = "pre, code, script, style, textarea, mjx-container";
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = [];
+  for (let node; (node = walker.nextNode());) {
+    const match = node.data.match(new RegExp(pattern));
+    if (match && !node.parentElement.closest(skip)) found.push(node.data.trim().slice(0, 80));
+  }
+  return found;
+}"""
+
+LOOK_FOR_TRANSPARENT_FIGURES = """() => [...document.querySelectorAll(".bd-article .cell_output img")]
+  .filter(image => /^transparent$|, 0\\)$/.test(getComputedStyle(image).backgroundColor))
+  .map(image => image.getAttribute("src").slice(0, 60))"""
+
+
+def recorded_page(chromium, visit: Visit, **settings):
+    """A new page whose errors and non-file requests end up in `visit`; the requests go nowhere."""
+    context = chromium.new_context(service_workers="block", **settings)
+    context.set_default_timeout(20_000)
+
+    def stop(route):
+        visit.requests.append(route.request.url)
+        route.abort()
+
+    context.route(re.compile(r"^(?!file:|data:|blob:)"), stop)
+    page = context.new_page()
+
+    def note(text: str) -> None:
+        if not any(known in text for known in KNOWN_MESSAGES):
+            visit.errors.append(text)
+
+    page.on("console", lambda message: note(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: note(str(error)))
+    return page
+
+
+def look_at(chromium, path: Path) -> Visit:
+    """Open a page on a desk and on a phone, by day and by night."""
+    visit = Visit(path.name)
+    page = recorded_page(chromium, visit, viewport=DESKTOP, color_scheme="light")
+    page.goto(path.as_uri())
+    browser.settle(page)
+    visit.formulas = page.locator(".math").count()
+    visit.typeset = page.locator(".math mjx-container").count()
+    visit.math_errors = page.locator("mjx-merror, [data-mjx-error]").all_inner_texts()
+    visit.raw_tex = page.evaluate(LOOK_FOR_RAW_TEX, RAW_TEX)
+    page.set_viewport_size(PHONE)
+    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    for mode in ("light", "dark"):
+        page.evaluate("mode => document.documentElement.dataset.theme = mode", mode)
+        visit.width[mode] = page.evaluate("document.documentElement.scrollWidth")
+    visit.transparent = page.evaluate(LOOK_FOR_TRANSPARENT_FIGURES)
+    page.context.close()
+    return visit
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    if browser.find() is None:
+        reason = f"no browser found: install one of {', '.join(browser.NAMES)}"
+        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
+    with browser.launch() as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def visits(pages, chromium) -> list[Visit]:
+    shown = [page for page in pages if page.soup.find("h1")]  # index.html only leads to the first page
+    return [look_at(chromium, page.path) for page in shown]
+
+
+def requests(visits: list[Visit]) -> list[str]:
+    return [f"{visit.name} asks {url}" for visit in visits for url in visit.requests]
+
+
+def console_errors(visits: list[Visit]) -> list[str]:
+    return [f"{visit.name}: {error}" for visit in visits for error in visit.errors]
+
+
+def raw_math(visits: list[Visit]) -> list[str]:
+    wrong = [f"{visit.name}: {text!r} is not typeset" for visit in visits for text in visit.raw_tex]
+    wrong += [f"{visit.name}: MathJax rejects {text!r}" for visit in visits for text in visit.math_errors]
+    return wrong + [
+        f"{visit.name}: {visit.typeset} of {visit.formulas} formulas typeset"
+        for visit in visits
+        if visit.typeset < visit.formulas
+    ]
+
+
+def overflows(visits: list[Visit]) -> list[str]:
+    return [
+        f"{visit.name} is {width} px wide on a phone of {PHONE['width']}, {mode}"
+        for visit in visits
+        for mode, width in visit.width.items()
+        if width > PHONE["width"]
+    ]
+
+
+def see_through_figures(visits: list[Visit]) -> list[str]:
+    return [f"{visit.name}: {src} has no background in dark mode" for visit in visits for src in visit.transparent]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("check", [requests, console_errors, raw_math, overflows, see_through_figures])
+def test_in_a_browser(visits, check):
+    assert not (wrong := check(visits)), "\n".join(wrong)
+
+
+@pytest.mark.browser
+def test_some_page_has_math(visits):
+    assert sum(visit.typeset for visit in visits) > 0
+
+
+@pytest.mark.browser
+def test_search_works_from_a_file(pages, chromium):
+    visit = Visit("search.html")
+    page = recorded_page(chromium, visit, viewport=PHONE)
+    page.goto((HTML / "search.html").as_uri() + "?q=manager")
+    page.locator("#search-results li a").first.wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.goto((HTML / "search.html").as_uri() + "?q=xyzzyplugh")
+    page.get_by_text("did not match any documents").wait_for()
+    assert page.locator("#search-results li a").count() == 0
+    # No look at visit.errors: from file:// a browser refuses the excerpts under the results, and says so.
+    assert not visit.requests
+    page.context.close()
+
+
+@pytest.mark.browser
+def test_the_switch_turns_the_book_dark(pages, chromium):
+    visit = Visit("intro.html")
+    page = recorded_page(chromium, visit, viewport=DESKTOP, color_scheme="light")
+    page.goto((HTML / "intro.html").as_uri())
+    brightness = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).slice(0, 3).reduce((a, b) => +a + +b)"
+    assert page.evaluate(brightness) > 600
+    for _ in range(3):  # the switch goes round: as the system, light, dark
+        if page.evaluate("document.documentElement.dataset.mode") == "dark":
+            break
+        page.locator(".theme-switch-button:visible").first.click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert page.evaluate(brightness) < 150
+    page.context.close()
+
+
+# --- The checks can fail --------------------------------------------------------------------------------------------
+
+BROKEN = """<!doctype html><html data-theme="light"><body class="bd-article">
+<link rel="stylesheet" href="https://fonts.example/css"><link rel="canonical" href="https://book.example/">
+<style>body { background: url(https://images.example/paper.png) }</style>
+<script src="https://cdn.example/mathjax.js"></script>
+<a href="nowhere.html">a</a> <a href="#nothing">b</a> <a href="broken.html#here">fine</a> <a href="https://a.example">fine</a>
+<h1 id="here">Broken</h1><meta http-equiv="Refresh" content="9; url=gone.html">
+<img src="_images/0a1b.png" alt="_images/0a1b.png"> <img src="logo.png"> <video src="film.mp4"></video>
+<p>A formula \\(x^2\\) stays raw, <code>\\(y\\)</code> may.</p> <span class="math">\\(z\\)</span>
+<div class="cell_output"><img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=" alt="a dot"></div>
+<div style="width: 600px">wide</div>
+<script>console.error("oops"); window.MathJax = {startup: {promise: Promise.resolve()}}; undefined.boom</script>
+</body></html>"""
+
+
+@pytest.fixture
+def broken(tmp_path) -> Page:
+    path = tmp_path / "broken.html"
+    path.write_text(BROKEN)
+    return Page.read(path)
+
+
+def test_broken_links_are_found(broken):
+    assert {re.search(r"'(.*?)'", line)[1] for line in broken_links([broken])} == {
+        "gone.html",
+        "nowhere.html",
+        "#nothing",
+        "_images/0a1b.png",
+        "logo.png",
+        "film.mp4",
+    }
+
+
+def test_missing_alternatives_are_found(broken):
+    assert len(missing_alternatives([broken])) == 3
+
+
+def test_remote_parts_are_found(broken):
+    assert sorted(re.findall(r"//([a-z]+)\.example", " ".join(remote_parts([broken])))) == ["cdn", "fonts", "images"]
+
+
+@pytest.mark.browser
+def test_what_a_browser_sees_of_a_broken_page_is_found(broken, chromium):
+    visit = look_at(chromium, broken.path)
+    assert {urlsplit(url).hostname for url in visit.requests} >= {"cdn.example", "fonts.example", "images.example"}
+    assert any("oops" in line for line in console_errors([visit]))
+    assert any("boom" in line for line in console_errors([visit]))
+    assert len(raw_math([visit])) == 3  # two in the text, one of one formulas not typeset
+    assert len(overflows([visit])) == 2
+    assert len(see_through_figures([visit])) == 1

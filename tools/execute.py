@@ -1,0 +1,120 @@
+"""Runs the chapters whose outputs are stale, in full, and puts the outputs where readers find them.
+
+    python tools/execute.py                      every stale chapter
+    python tools/execute.py 03_kmeans --force    this one, stale or not
+
+A chapter that fails leaves the committed one as it was. The numbers that it records for others go to book/results.
+"""
+
+import argparse
+import base64
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+import papermill
+from freshness import BOOK, chapters, fingerprint, stale
+
+from moe_lib.results import save_results
+
+TIMEOUT = {"full": 3600, "smoke": 120}  # seconds a cell: a kernel that hangs ends
+
+
+def run(
+    source: Path, target: Path, profile: str, cwd: Path, progress: bool = True, **parameters
+) -> nbformat.NotebookNode:
+    """Runs one notebook into another file and returns it, tidied.
+
+    Raises:
+        ValueError: if a parameter is none of the notebook's; papermill alone would only warn.
+        papermill.PapermillExecutionError: if a cell fails.
+    """
+    known = papermill.inspect_notebook(str(source))
+    parameters = parameters | ({} if profile == "full" else {"profile": profile})
+    if unknown := set(parameters) - set(known):
+        raise ValueError(f"{source.name} has no parameter {', '.join(sorted(unknown))}; it has {', '.join(known)}")
+    papermill.execute_notebook(
+        str(source),
+        str(target),
+        parameters=parameters,
+        cwd=str(cwd),
+        progress_bar=progress,
+        kernel_name="python3",
+        start_timeout=120,
+        execution_timeout=TIMEOUT.get(profile, 120),
+    )
+    return tidy(nbformat.read(target, as_version=4))
+
+
+def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Without time stamps and the traces of progress bars: what is left changes only when a result does."""
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+            "language_info": {"name": "python"},
+        }
+    )
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":
+            cell.outputs = [out for out in cell.outputs if not (out.get("name") == "stderr" and "\r" in out.text)]
+    return notebook
+
+
+def recorded_run(notebook: nbformat.NotebookNode) -> dict | None:
+    """The record that `Chapter.close` left in the outputs."""
+    outputs = [out for cell in notebook.cells if cell.cell_type == "code" for out in cell.outputs]
+    return next((out.metadata["moe_run"] for out in outputs if "moe_run" in out.get("metadata", {})), None)
+
+
+def save_cover(notebook: nbformat.NotebookNode) -> None:
+    """The picture of the cell tagged `cover` is the README's."""
+    for cell in notebook.cells:
+        if "cover" in cell.metadata.get("tags", []):
+            png = next(out.data["image/png"] for out in cell.outputs if "image/png" in out.get("data", {}))
+            (BOOK / "_static" / "cover.png").write_bytes(base64.b64decode(png))
+
+
+def refresh(path: Path) -> None:
+    """Runs a chapter in full and replaces it and its results file."""
+    with tempfile.TemporaryDirectory() as empty:  # a chapter may rely on nothing beside it, as in Colab
+        notebook = run(path, Path(empty) / path.name, "full", Path(empty))
+    record = recorded_run(notebook)
+    if record is None:
+        sys.exit(f"{path.name} ends without chapter.close(): its run left no record")
+    if record["metrics"]:
+        save_results(path.stem, f"chapter {path.stem}, its own run", "as named", [record], code=f"book/{path.name}")
+    save_cover(notebook)
+    notebook.metadata["moe"] = {"fingerprint": fingerprint(notebook)}
+    scratch = path.with_suffix(f".{os.getpid()}.part")
+    nbformat.write(notebook, scratch)
+    os.replace(scratch, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("chapter", nargs="*", help="names without .ipynb; all of them unless given")
+    parser.add_argument("--force", action="store_true", help="run fresh chapters too")
+    arguments = parser.parse_args()
+    known = {path.stem: path for path in chapters()}
+    if unknown := set(arguments.chapter) - set(known):
+        sys.exit(f"no chapter {', '.join(sorted(unknown))}; there are {', '.join(known)} in {BOOK}")
+    for name, path in known.items():
+        if arguments.chapter and name not in arguments.chapter:
+            continue
+        reason = "asked for" if arguments.force else stale(path)
+        if reason is None:
+            print(f"{name}: fresh")
+            continue
+        print(f"{name}: running, {reason}", flush=True)
+        start = time.perf_counter()
+        refresh(path)
+        print(f"{name}: done in {(time.perf_counter() - start) / 60:.1f} minutes, {path.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -199,7 +199,7 @@ class VAEExperts(Experts):
 
     def _rows(self, x: Tensor) -> Tensor:
         """Images one a row, whether shared or one for each expert."""
-        return x.flatten(0, 1) if x.dim() == 3 and x.shape[1] == self.num_experts else x
+        return x.flatten(0, 1) if x.ndim == 3 and isinstance(x, Tensor) and x.shape[1] == self.num_experts else x
 
     def check(self, x: Tensor, y: Tensor) -> None:
         """As `Experts.check`, and pixels must lie in [0, 1].

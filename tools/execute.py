@@ -81,6 +81,7 @@ def save_cover(notebook: nbformat.NotebookNode) -> None:
 
 def refresh(path: Path) -> None:
     """Runs a chapter in full and replaces it and its results file."""
+    of_this_code = fingerprint(nbformat.read(path, as_version=4))
     with tempfile.TemporaryDirectory() as empty:  # a chapter may rely on nothing beside it, as in Colab
         notebook = run(path, Path(empty) / path.name, "full", Path(empty))
     record = recorded_run(notebook)
@@ -89,7 +90,7 @@ def refresh(path: Path) -> None:
     if record["metrics"]:
         save_results(path.stem, f"chapter {path.stem}, its own run", "as named", [record], code=f"book/{path.name}")
     save_cover(notebook)
-    notebook.metadata["moe"] = {"fingerprint": fingerprint(notebook)}
+    notebook.metadata["moe"] = {"fingerprint": of_this_code}  # of the code that ran, should it have changed since
     scratch = path.with_suffix(f".{os.getpid()}.part")
     nbformat.write(notebook, scratch)
     os.replace(scratch, path)

@@ -2,6 +2,7 @@
 
 from moe_lib.balance import Balance, ImportanceCV2, ImportanceVariance, Information, SwitchBalance, entropy
 from moe_lib.chapter import Chapter, say, table
+from moe_lib.checkpoint import CheckpointError
 from moe_lib.claims import Claims
 from moe_lib.data import Digits, TwoParabolas, mnist, parabolas, two_parabolas
 from moe_lib.experts import ELBO, Experts, Objective, RegressionExperts, VAEExperts
@@ -21,7 +22,7 @@ from moe_lib.metrics import (
 from moe_lib.mixture import CooperatingExperts, MixtureOfExperts
 from moe_lib.recipes import fit_parabolas, moe_vae
 from moe_lib.results import load_results
-from moe_lib.training import CheckpointError, History, best_of, fit, resolve_device
+from moe_lib.training import History, best_of, fit, resolve_device
 
 __version__ = "0.1.0"
 

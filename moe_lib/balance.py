@@ -96,4 +96,5 @@ class Information(_Weighted):
 
 def entropy(p: Tensor) -> Tensor:
     """Shannon entropy of the last dimension in nats:  H(p) = -Σ_i p_i ln p_i, with 0 ln 0 = 0.  (..., E) → (...)."""
-    return torch.special.entr(p).sum(dim=-1)
+    log_p = p.clamp_min(torch.finfo(p.dtype).tiny).log()  # finite at p = 0, and so is its gradient
+    return -(p * log_p).sum(dim=-1)

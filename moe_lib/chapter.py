@@ -1,5 +1,6 @@
 """What every chapter does alike: its profile, its claims, and the record of its run."""
 
+import math
 import time
 from collections.abc import Iterable, Sequence
 from typing import Literal, TypeVar, get_args
@@ -32,15 +33,16 @@ class Chapter:
         name: the chapter's file without its ending.
         profile: "full" for the outputs that are published, "smoke" for the same cells in under a minute.
         seed: stated in the record of the run.
+        device: where it trains, if it names a device itself; the best there is unless given.
 
     Raises:
         ValueError: if the profile is neither.
     """
 
-    def __init__(self, name: str, profile: Profile, seed: int) -> None:
+    def __init__(self, name: str, profile: Profile, seed: int, device: str | None = None) -> None:
         if profile not in get_args(Profile):
             raise ValueError(f"profile is {profile!r}; choose one of {', '.join(get_args(Profile))}")
-        self.name, self.profile, self.seed = name, profile, seed
+        self.name, self.profile, self.seed, self.device = name, profile, seed, resolve_device(device)
         self.claims = Claims(judge=profile == "full")
         self.metrics: dict[str, float] = {}
         self._start = time.perf_counter()
@@ -55,12 +57,12 @@ class Chapter:
 
     def close(self) -> None:
         """Shows where, with what and for how long this chapter ran; the record travels in the output's metadata."""
-        seconds, device = time.perf_counter() - self._start, device_name(resolve_device())
+        seconds, device = time.perf_counter() - self._start, device_name(self.device)
         packages = ", ".join(f"{name} {number}" for name, number in versions().items())
         run = {
             "seed": self.seed,
             "config": {"profile": self.profile},
-            "metrics": {name: float(value) for name, value in self.metrics.items()},
+            "metrics": {name: float(v) if math.isfinite(v) else None for name, v in self.metrics.items()},
             "seconds": round(seconds, 1),
             "device": device,
         }

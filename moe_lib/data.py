@@ -1,6 +1,7 @@
 """The two data sets of the book: two parabolas, and MNIST."""
 
 import hashlib
+import lzma
 import os
 import shutil
 import tarfile
@@ -56,12 +57,12 @@ def two_parabolas(
         clouds: (low, high) of the left and of the right cloud of x.
 
     Raises:
-        ValueError: if n is below 2, the noise negative, or a cloud empty.
+        ValueError: if n is below 2, the noise negative or not finite, or a cloud empty.
     """
     if n < 2:
         raise ValueError(f"n is {n}; two parabolas need at least 2 points")
-    if noise < 0:
-        raise ValueError(f"noise is {noise}; a standard deviation cannot be negative")
+    if not 0 <= noise < float("inf"):
+        raise ValueError(f"noise is {noise}; a standard deviation is finite and not negative")
     for low, high in clouds:
         if not low < high:
             raise ValueError(f"cloud ({low}, {high}) is empty; give (low, high) with low < high")
@@ -106,9 +107,9 @@ def mnist(cache: str | Path | None = None) -> tuple[Digits, Digits]:
 
 
 def _cache_folder() -> Path:
-    if "MOE_LIB_CACHE" in os.environ:
-        return Path(os.environ["MOE_LIB_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "moe_lib"
+    if chosen := os.environ.get("MOE_LIB_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "moe_lib"
 
 
 def _intact(raw: Path) -> bool:
@@ -129,8 +130,12 @@ def _unpack(raw: Path) -> None:
         ) from error
     try:
         archive = files("moe_lib") / "assets" / "mnist.tar.xz"
-        with archive.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:xz") as tar:
-            tar.extractall(scratch, members=[tar.getmember(name) for name in MNIST_MD5], filter="data")
+        try:
+            with archive.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:xz") as tar:
+                for name in MNIST_MD5:  # by name, one by one: no path in an archive can lead elsewhere
+                    (scratch / name).write_bytes(tar.extractfile(name).read())
+        except (OSError, EOFError, KeyError, tarfile.TarError, lzma.LZMAError) as error:
+            raise RuntimeError(f"{archive} is damaged ({error}). Install moe_lib again") from error
         if not _intact(scratch):
             raise RuntimeError(f"{archive} is damaged: its files do not have their checksums. Install moe_lib again")
         for name in MNIST_MD5:

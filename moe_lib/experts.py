@@ -52,8 +52,8 @@ class Experts(nn.Module, ABC):
         """
         require_matrix("x", x, self.in_features)
         require_matrix("y", y, self.out_features)
-        if len(x) != len(y):
-            raise ValueError(f"x has {len(x)} examples and y has {len(y)}; they must be pairs")
+        if len(x) != len(y) or len(x) == 0:
+            raise ValueError(f"x has {len(x)} examples and y has {len(y)}; they must be pairs, at least one")
         for name, values in (("x", x), ("y", y)):
             bad = (~values.isfinite()).any(dim=1).nonzero().flatten()
             if len(bad):
@@ -89,6 +89,9 @@ class RegressionExperts(Experts):
         self.num_experts, self.in_features, self.out_features = num_experts, in_features, out_features
         self.degree = degree
         self.layers = expert_mlp(num_experts, [in_features * degree, *hidden, out_features], activation)
+
+    def extra_repr(self) -> str:
+        return f"degree={self.degree}"
 
     def predict(self, x: Tensor) -> Tensor:
         """Every expert's output: x (B, D) → (B, E, D_out)."""
@@ -155,6 +158,9 @@ class VAEExperts(Experts):
         """D (ln σ + ½ ln 2π), the part of -ELBO in nats per image that no training can change."""
         return self.in_features * (math.log(self.decoder_std) + 0.5 * math.log(2 * math.pi))
 
+    def extra_repr(self) -> str:
+        return f"latent={self.latent}, decoder_std={self.decoder_std}"
+
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of q_i(z | x): x (B, D) or (B, E, D) → (E, B, Z) each."""
         require_matrix("x", self._rows(x), self.in_features)
@@ -199,7 +205,7 @@ class VAEExperts(Experts):
 
     def _rows(self, x: Tensor) -> Tensor:
         """Images one a row, whether shared or one for each expert."""
-        return x.flatten(0, 1) if x.ndim == 3 and isinstance(x, Tensor) and x.shape[1] == self.num_experts else x
+        return x.flatten(0, 1) if isinstance(x, Tensor) and x.shape[1:-1] == (self.num_experts,) else x
 
     def check(self, x: Tensor, y: Tensor) -> None:
         """As `Experts.check`, and pixels must lie in [0, 1].
@@ -208,10 +214,12 @@ class VAEExperts(Experts):
             ValueError: if a pixel lies outside, say because images still count from 0 to 255.
         """
         super().check(self._rows(x), self._rows(y))
-        if y.min() < 0 or y.max() > 1:
-            raise ValueError(
-                f"pixels run from {y.min():.4g} to {y.max():.4g}; expected [0, 1]. Divide 8-bit images by 255"
-            )
+        for name, images in (("x", x), ("y", y)):
+            if images.min() < 0 or images.max() > 1:
+                raise ValueError(
+                    f"pixels of {name} run from {images.min():.4g} to {images.max():.4g}; expected [0, 1]. "
+                    f"Divide 8-bit images by 255"
+                )
 
 
 def _experts_first(x: Tensor) -> Tensor:

@@ -73,13 +73,13 @@ def require_positive(name: str, value: float) -> None:
 
 
 def require_matrix(name: str, value: Tensor, columns: int) -> None:
-    """Raises unless `value` is a floating-point tensor of shape (B, columns).
+    """Raises unless `value` is a float32 tensor of shape (B, columns).
 
     Raises:
-        TypeError: if it is no floating-point tensor.
+        TypeError: if it is no float32 tensor.
         ValueError: if its shape is another.
     """
-    if not isinstance(value, Tensor) or not value.is_floating_point():
+    if not isinstance(value, Tensor) or value.dtype != torch.float32:
         given = f"a tensor of {value.dtype}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
         raise TypeError(f"{name} is {given}; give a float32 tensor, for instance torch.as_tensor({name}).float()")
     if value.dim() != 2 or value.shape[1] != columns:

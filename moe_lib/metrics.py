@@ -62,6 +62,7 @@ def contingency(assignments: Tensor, labels: Tensor, num_experts: int | None = N
         raise ValueError(f"{len(assignments)} assignments and {len(labels)} labels; they must be pairs, at least one")
     if assignments.min() < 0 or labels.min() < 0:
         raise ValueError("assignments and labels count from 0; a negative one was given")
+    assignments, labels = assignments.long(), labels.long()
     experts = max(num_experts or 0, int(assignments.max()) + 1)
     classes = int(labels.max()) + 1
     return torch.bincount(assignments * classes + labels, minlength=experts * classes).view(experts, classes)
@@ -88,7 +89,7 @@ def clustering_accuracy(assignments: Tensor, labels: Tensor) -> float:
 
     The map is fitted on the same examples, as the clustering papers do it; `match_experts` for a map fitted elsewhere.
     """
-    return (match_experts(assignments, labels)[assignments] == labels).float().mean().item()
+    return (match_experts(assignments, labels)[assignments.long()] == labels).float().mean().item()
 
 
 def purity(assignments: Tensor, labels: Tensor) -> float:
@@ -107,7 +108,7 @@ class GateHealth(NamedTuple):
     information: float
     """H(mean_b p) - mean_b H(p) in nats, at most ln E: what the choice of expert tells of the image."""
     live: int
-    """Experts with more than 1 % of the total probability."""
+    """Experts with more than a tenth of their fair share: of ten experts, more than 1 % of all probability."""
     busiest: float
     """Share of the busiest expert, in [0, 1]."""
 
@@ -120,7 +121,7 @@ def gate_health(p: Tensor) -> GateHealth:
         balance=spread / math.log(len(share)) if len(share) > 1 else 1.0,
         hesitation=hesitation,
         information=spread - hesitation,
-        live=int((share > 0.01).sum()),
+        live=int((share > 0.1 / len(share)).sum()),
         busiest=share.max().item(),
     )
 

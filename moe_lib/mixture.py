@@ -22,7 +22,7 @@ class MixtureOfExperts(nn.Module):
         balance: a balancing term of `moe_lib.balance`, or None.
 
     Raises:
-        ValueError: if manager and experts do not count the same number of experts.
+        ValueError: if manager and experts differ in the number of experts or the size of x.
     """
 
     def __init__(self, manager: nn.Module, experts: Experts, balance: Balance | None = None) -> None:
@@ -31,7 +31,12 @@ class MixtureOfExperts(nn.Module):
             raise ValueError(
                 f"the manager chooses among {manager.num_experts} experts; there are {experts.num_experts}"
             )
+        if getattr(manager, "in_features", experts.in_features) != experts.in_features:
+            raise ValueError(f"the manager takes {manager.in_features} features, the experts {experts.in_features}")
         self.manager, self.experts, self.balance = manager, experts, balance
+
+    def extra_repr(self) -> str:
+        return f"balance={self.balance}"
 
     @property
     def num_experts(self) -> int:

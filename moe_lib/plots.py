@@ -1,6 +1,7 @@
 """The figures that chapters share: one look, the same colour for the same expert everywhere."""
 
 import base64
+import html
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-# Paul Tol's "muted" scheme and its grey: ten colours that the common kinds of colour blindness keep apart.
+# After Paul Tol's "muted" scheme, with a darker sand and grey for white paper; kept apart by colour-blind eyes too.
 EXPERT_COLORS = (
     "#332288", "#CC6677", "#117733", "#DDAA33", "#88CCEE",
     "#AA4499", "#44AA99", "#882255", "#999933", "#888888",
@@ -86,11 +87,11 @@ def digit_grid(
     return fig
 
 
-def expert_curves(ax: Axes, x: Tensor, predictions: Tensor, gate: Tensor | None = None) -> None:
-    """A grid of images (rows, columns, D) as one picture, with a title a column and a row, a frame a column."""
+def expert_curves(ax: Axes, x: Tensor, predictions: Tensor, gate: Tensor) -> None:
+    """Each expert over x: x (B, 1), predictions (B, E, 1); thick where its gate is half or more, dotted beyond."""
     for expert in range(predictions.shape[1]):
         y = predictions[:, expert, 0].detach().numpy()
-        own = np.ones(len(y), bool) if gate is None else (gate[:, expert] >= 0.5).detach().numpy()
+        own = (gate[:, expert] >= 0.5).detach().numpy()
         ax.plot(x[:, 0], y, color=color(expert), linestyle=":", linewidth=1.5)
         ax.plot(x[:, 0], np.where(own, y, np.nan), color=color(expert), linewidth=3)
 
@@ -144,6 +145,7 @@ def film(draw: Callable[[Figure, int], None], frames: int, alt: str, seconds: fl
         ]  # fmt: skip
         subprocess.run(command, input=b"".join(p.tobytes() for p in pictures), check=True)
         video, poster = (base64.b64encode(p.read_bytes()).decode() for p in (path, still))
+    alt = html.escape(alt)
     return HTML(
         f'<video controls muted playsinline preload="metadata" style="max-width:100%" aria-label="{alt}" '
         f'poster="data:image/png;base64,{poster}"><source type="video/mp4" src="data:video/mp4;base64,{video}">'

@@ -11,16 +11,20 @@ from moe_lib.mixture import MixtureOfExperts
 from moe_lib.training import History, fit
 
 
-def moe_vae(num_experts: int = 10, balance: Balance | None = None) -> MixtureOfExperts:
+def moe_vae(
+    num_experts: int = 10, balance: Balance | None = None, latent: int = 10, decoder_std: float = 0.5
+) -> MixtureOfExperts:
     """The mixture of VAEs of Zeldes' post: manager 784-128-E, experts 784-128-10-128-784, std 0.5. Chapter 5.
 
     Args:
         num_experts: E.
         balance: the post's term, ``ImportanceVariance(0.1)``, unless another is given.
+        latent: Z, size of each expert's latent code.
+        decoder_std: σ of the decoders.
     """
     return MixtureOfExperts(
         manager=Manager(in_features=784, hidden=(128,), num_experts=num_experts),
-        experts=VAEExperts(num_experts=num_experts, in_features=784, hidden=(128,), latent=10, decoder_std=0.5),
+        experts=VAEExperts(num_experts, in_features=784, hidden=(128,), latent=latent, decoder_std=decoder_std),
         balance=ImportanceVariance(weight=0.1) if balance is None else balance,
     )
 

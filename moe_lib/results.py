@@ -26,8 +26,8 @@ def load_results(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     if not path.is_file():
         there = ", ".join(sorted(p.stem for p in folder.glob("*.json"))) or "none"
         raise FileNotFoundError(
-            f"no results {name!r} (there are: {there}). The scripts in experiments/ make them: "
-            f"python experiments/{name}.py; chapters' own are made by make execute"
+            f"no results {name!r} (there are: {there}). If {name} is a chapter, make execute writes them; "
+            f"if it is an experiment: python experiments/{name}.py"
         )
     results = json.loads(path.read_text())
     if missing := {"what", "unit", "runs", "provenance"} - set(results):
@@ -76,7 +76,11 @@ def run_all(
     for i, (config, seed) in enumerate(wanted, 1):
         if any(run["config"] == config and run["seed"] == seed for run in done):
             continue
-        run = {"seed": seed, "config": config, **one(config, seed)}
+        try:
+            outcome = one(config, seed)
+        except FloatingPointError as error:  # a failed run is a result too
+            outcome = {"metrics": {}, "failed": str(error), "seconds": 0.0, "device": "unknown"}
+        run = {"seed": seed, "config": config, **outcome}
         done.append(run)
         save_results(name, what, unit, done, code)
         print(f"{name} {i}/{len(wanted)}: {config}, seed {seed}: {run['metrics']} ({run['seconds']:.0f} s)", flush=True)

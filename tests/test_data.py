@@ -59,6 +59,16 @@ def test_a_damaged_archive_says_so(monkeypatch, tmp_path):
     assert not any(p.is_file() for p in tmp_path.rglob("*")), "nothing half-made is left"
 
 
+def test_a_torn_archive_says_so(monkeypatch, tmp_path):
+    whole = (data_module.files("moe_lib") / "assets" / "mnist.tar.xz").read_bytes()
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets" / "mnist.tar.xz").write_bytes(whole[: len(whole) // 20])
+    monkeypatch.setattr(data_module, "files", lambda package: tmp_path)
+    with pytest.raises(RuntimeError, match="Install moe_lib again"):
+        mnist(tmp_path / "cache")
+    assert not any(p.is_file() for p in (tmp_path / "cache").rglob("*"))
+
+
 def test_two_parabolas_lie_on_their_law():
     x, y, segment = two_parabolas(500, split=0.1, noise=0.0, seed=3)
     torch.testing.assert_close(y, parabolas(x, split=0.1))
@@ -84,7 +94,8 @@ def test_two_parabolas_repeat_with_their_seed():
     ("arguments", "message"),
     [
         ({"n": 1}, "n is 1"),
-        ({"n": 10, "noise": -0.1}, "cannot be negative"),
+        ({"n": 10, "noise": float("nan")}, "finite and not negative"),
+        ({"n": 10, "noise": -0.1}, "finite and not negative"),
         ({"n": 10, "clouds": ((0.0, 0.0), (0.5, 1.0))}, "low < high"),
     ],
 )

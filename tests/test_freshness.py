@@ -27,19 +27,19 @@ def library(tmp_path, monkeypatch):
     (tmp_path / "book" / "results").mkdir(parents=True)
     module = tmp_path / "moe_lib" / "a.py"
     module.write_text(SOURCE)
-    (tmp_path / "book" / "results" / "runs.json").write_text("{}")
+    (tmp_path / "book" / "results" / "runs.json").write_text('{"runs": []}')
     monkeypatch.setattr(freshness, "ROOT", tmp_path)
     monkeypatch.setattr(freshness, "BOOK", tmp_path / "book")
-    freshness._definitions.cache_clear()
+    freshness.forget()
     yield module
-    freshness._definitions.cache_clear()
+    freshness.forget()
 
 
-CODE = 'import moe_lib\n%pip install x\nmoe_lib.used()\nload_results("runs")\n"github.com/a/b"'
+CODE = 'import moe_lib\n%pip install x\nmoe_lib.used()\nname = "runs"\nload_results(name)\n"github.com/a/b"'
 
 
 def fingerprint(code=CODE, text="Prose."):
-    freshness._definitions.cache_clear()
+    freshness.forget()
     return freshness.fingerprint(new_notebook(cells=[new_markdown_cell(text), new_code_cell(code)]))
 
 
@@ -75,7 +75,10 @@ def test_cells_and_results_matter_and_the_address_does_not(library):
     before = fingerprint()
     assert fingerprint(CODE + "\n1")["cells"] != before["cells"]
     assert fingerprint(CODE.replace("a/b", "fork/book")) == before
-    (library.parent.parent / "book" / "results" / "runs.json").write_text("{} ")
+    results = library.parent.parent / "book" / "results" / "runs.json"
+    results.write_text('{"runs": [], "provenance": "of another day"}')
+    assert fingerprint() == before
+    results.write_text('{"runs": [{"seed": 0, "config": {}, "metrics": {"m": 1}}]}')
     assert fingerprint()["results"] != before["results"]
 
 
@@ -88,5 +91,5 @@ def test_stale_says_why(library, tmp_path):
     nbformat.write(notebook, path)
     assert freshness.stale(path) is None
     edited(library, "return 1", "return 7")
-    freshness._definitions.cache_clear()
+    freshness.forget()
     assert freshness.stale(path) == "its library changed since it was run"

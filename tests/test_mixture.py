@@ -114,6 +114,11 @@ def test_manager_and_experts_must_agree_on_their_number():
         MixtureOfExperts(Manager(1, 4), RegressionExperts(3))
 
 
+def test_manager_and_experts_must_see_the_same_x():
+    with pytest.raises(ValueError, match="the manager takes 2 features, the experts 1"):
+        MixtureOfExperts(Manager(2, 3), RegressionExperts(3))
+
+
 def test_pixels_outside_the_unit_interval_are_refused():
     model = MixtureOfExperts(Manager(4, 2), VAEExperts(2, in_features=4))
     with pytest.raises(ValueError, match="Divide 8-bit images by 255"):

@@ -84,6 +84,22 @@ def test_missing_results_say_what_there_is_and_how_to_make_them(tmp_path):
         load_results("other", folder=tmp_path)
 
 
+def test_a_failed_run_is_listed_and_the_others_go_on(tmp_path, monkeypatch):
+    results = sys.modules["moe_lib.results"]
+    monkeypatch.setattr(results, "load_results", lambda name: load_results(name, folder=tmp_path))
+    monkeypatch.setattr(results, "save_results", lambda *a, **k: save_results(*a, **k, folder=tmp_path))
+
+    def one(config, seed):
+        if seed == 0:
+            raise FloatingPointError("it diverged")
+        return {"metrics": {"m": 1.0}, "seconds": 0.0, "device": "cpu"}
+
+    run_all("trial", "what", "unit", "code", [({}, 0), ({}, 1)], one)
+    failed, fine = load_results("trial", folder=tmp_path)["runs"]
+    assert failed["failed"] == "it diverged"
+    assert fine["metrics"] == {"m": 1.0}
+
+
 def test_an_experiment_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     results = sys.modules["moe_lib.results"]
     monkeypatch.setattr(results, "load_results", lambda name: load_results(name, folder=tmp_path))

@@ -8,6 +8,7 @@ import time
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from test_layers import as_loop
 from torch import nn
@@ -37,7 +38,8 @@ def small_moe_vae(seed=0, hidden=8):
 
 def train(model, **changes):
     settings = {"epochs": 3, "batch_size": 16, "lr": 1e-2, "seed": 5, "device": "cpu", "progress": False} | changes
-    return fit(model, IMAGES, IMAGES, **settings)
+    images = settings.pop("images", IMAGES)
+    return fit(model, images, settings.pop("targets", images), **settings)
 
 
 def weights(model):
@@ -165,15 +167,64 @@ def test_a_torn_checkpoint_is_refused_and_kept(tmp_path):
     assert path.read_bytes() == torn
 
 
-def test_a_checkpoint_of_another_model_or_setting_is_refused(tmp_path):
+def other(change):
+    model = small_moe_vae()
+    change(model)
+    return model
+
+
+@pytest.mark.parametrize(
+    ("resume", "message"),
+    [
+        (lambda **c: train(small_moe_vae(hidden=9), **c), "another run: model"),
+        (lambda **c: train(other(lambda m: setattr(m, "balance", ImportanceVariance(0.2))), **c), "another run: model"),
+        (lambda **c: train(other(lambda m: setattr(m.experts, "decoder_std", 0.1)), **c), "another run: model"),
+        (lambda **c: train(small_moe_vae(), lr=0.02, **c), r"lr \[0\.01\] there, \[0\.02\] here"),
+        (lambda **c: train(small_moe_vae(), seed=6, **c), "seed 5 there, 6 here"),
+        (lambda **c: train(small_moe_vae(), precision="bf16", **c), "precision fp32 there, bf16 here"),
+        (lambda **c: train(small_moe_vae(), epochs=2, **c), "has 3 epochs, more than the 2 asked for"),
+        (lambda **c: train(small_moe_vae(), images=IMAGES.flip(0), **c), "another run: data"),
+        (lambda **c: train(small_moe_vae(), targets=IMAGES.flip(0), **c), "another run: data"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused_and_kept(tmp_path, resume, message):
     path = tmp_path / "run.safetensors"
     train(small_moe_vae(), checkpoint=path)
-    with pytest.raises(CheckpointError, match=r"another model.*decoder\.0\.bias \(3, 1, 8\).*\(3, 1, 9\)"):
-        train(small_moe_vae(hidden=9), checkpoint=path)
-    with pytest.raises(CheckpointError, match=r"lr 0\.01 there, 0\.02 here"):
-        train(small_moe_vae(), lr=0.02, checkpoint=path)
-    with pytest.raises(CheckpointError, match="data"):
-        fit(small_moe_vae(), IMAGES[:32], IMAGES[:32], epochs=3, batch_size=16, lr=1e-2, seed=5, checkpoint=path)
+    kept = path.read_bytes()
+    with pytest.raises(CheckpointError, match=message):
+        resume(checkpoint=path)
+    assert path.read_bytes() == kept
+
+
+def test_a_checkpoint_that_lacks_a_part_is_refused_before_the_model_is_touched(tmp_path):
+    path = tmp_path / "run.safetensors"
+    train(small_moe_vae(), checkpoint=path)
+    with safe_open(path, framework="pt") as stored:
+        text = stored.metadata()
+    tensors = load_file(path)
+    del tensors["adam.0.exp_avg"]
+    save_file(tensors, path, metadata=text)
+    model = small_moe_vae(seed=3)
+    before = weights(model)
+    with pytest.raises(CheckpointError, match=r"adam\.0\.exp_avg"):
+        train(model, checkpoint=path)
+    assert_same_bits(weights(model), before)
+
+
+def test_a_folder_in_place_of_a_checkpoint_is_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="no whole checkpoint"):
+        train(small_moe_vae(), checkpoint=tmp_path)
+
+
+def test_an_interrupted_fit_leaves_a_model_that_can_be_used():
+    def stop(epoch):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    model = small_moe_vae()
+    with pytest.raises(KeyboardInterrupt):
+        train(model, on_epoch=stop)
+    assert not model.training
 
 
 def test_a_safetensors_file_that_is_no_checkpoint_is_refused(tmp_path):
@@ -202,21 +253,27 @@ def test_a_checkpoint_holds_tensors_and_text_only(tmp_path):
 
 
 def test_a_diverging_run_stops_and_keeps_its_last_good_checkpoint(tmp_path):
-    points = two_parabolas(64)
     path = tmp_path / "run.safetensors"
+    good = {}
 
-    def run(epochs, y):
-        torch.manual_seed(0)
-        return fit(
-            RegressionExperts(2), points.x, y, epochs=epochs, batch_size=16, lr=0.1, seed=0, device="cpu",
-            progress=False, checkpoint=path,
+    class Breaks(RegressionExperts):
+        def losses(self, x, y, generator=None):
+            if self.training and len(good) == 2:
+                return super().losses(x, y, generator) * float("inf")
+            return super().losses(x, y, generator)
+
+    points = two_parabolas(64)
+    with pytest.raises(FloatingPointError, match=r"epoch 3 ended.*try a smaller lr"):
+        fit(
+            Breaks(2), points.x, points.y, epochs=5, batch_size=16, lr=0.1, seed=0, device="cpu", progress=False,
+            checkpoint=path, on_epoch=lambda epoch: epoch and good.update({epoch: path.read_bytes()}),
         )  # fmt: skip
+    assert path.read_bytes() == good[2]
 
-    run(2, points.y)
-    good = path.read_bytes()
-    with pytest.raises(FloatingPointError, match="after epoch 3; try a smaller lr"):
-        run(4, points.y * 1e20)
-    assert path.read_bytes() == good
+
+def test_weights_that_blow_up_in_the_last_step_are_not_returned():
+    with pytest.raises(FloatingPointError, match="weights"):
+        train(small_moe_vae(), epochs=1, batch_size=64, lr=1e39)
 
 
 def test_left_over_examples_change_every_epoch_and_are_dropped():
@@ -268,7 +325,12 @@ def test_best_of_keeps_the_lowest_training_loss():
         ({"batch_size": 65}, "batch_size is 65 for 64 examples"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"epochs": 0}, "epochs is 0"),
+        ({"epochs": 2.5}, "epochs is 2.5; train for a whole number"),
         ({"lr": 0.0}, "a learning rate must be positive"),
+        ({"lr": float("inf")}, "a learning rate must be positive and finite"),
+        ({"targets": IMAGES[:9]}, "x has 64 examples and y has 9"),
+        ({"images": IMAGES * 255}, "pixels of x run from"),
+        ({"images": IMAGES[:0]}, "at least one"),
         ({"lr": {"manager": 0.1}}, r"lr names \['manager'\]; the model's parts are \['experts', 'manager'\]"),
         ({"precision": "fp8"}, "precision is 'fp8'; choose one of fp32, bf16"),
         ({"device": "tpu"}, "device is 'tpu'; choose one of cuda, mps, cpu"),
@@ -277,6 +339,17 @@ def test_best_of_keeps_the_lowest_training_loss():
 def test_settings_that_make_no_sense(changes, message):
     with pytest.raises(ValueError, match=message):
         train(small_moe_vae(), **changes)
+
+
+def test_double_precision_is_refused_with_the_way_out():
+    model = small_moe_vae()
+    with pytest.raises(TypeError, match=r"torch\.float64.*\.float\(\)"):
+        train(model, images=IMAGES.double())
+
+
+def test_best_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="at least one"):
+        best_of(lambda s: None, [])
 
 
 def test_there_is_no_room_for_labels():

@@ -9,6 +9,7 @@ A chapter that fails leaves the committed one as it was. The numbers that it rec
 import argparse
 import base64
 import os
+import re
 import sys
 import tempfile
 import time
@@ -16,10 +17,11 @@ from pathlib import Path
 
 import nbformat
 import papermill
-from freshness import BOOK, chapters, fingerprint, stale
+from freshness import BOOK, chapters, fingerprint, forget, stale
 
 from moe_lib.results import save_results
 
+BAR = re.compile(r"\d+%\|.*\||^\s*\r?$")
 TIMEOUT = {"full": 3600, "smoke": 120}  # seconds a cell: a kernel that hangs ends
 
 
@@ -61,7 +63,10 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if not (out.get("name") == "stderr" and "\r" in out.text)]
+            for out in cell.outputs:
+                if out.get("name") == "stderr":  # a progress bar is a line that returns to its start again and again
+                    out.text = "".join(line for line in out.text.splitlines(keepends=True) if not BAR.search(line))
+            cell.outputs = [out for out in cell.outputs if out.get("text", "some").strip()]
     return notebook
 
 
@@ -81,19 +86,20 @@ def save_cover(notebook: nbformat.NotebookNode) -> None:
 
 def refresh(path: Path) -> None:
     """Runs a chapter in full and replaces it and its results file."""
+    forget()  # the library may have changed while the chapter before was running
     of_this_code = fingerprint(nbformat.read(path, as_version=4))
     with tempfile.TemporaryDirectory() as empty:  # a chapter may rely on nothing beside it, as in Colab
         notebook = run(path, Path(empty) / path.name, "full", Path(empty))
     record = recorded_run(notebook)
     if record is None:
         sys.exit(f"{path.name} ends without chapter.close(): its run left no record")
-    if record["metrics"]:
-        save_results(path.stem, f"chapter {path.stem}, its own run", "as named", [record], code=f"book/{path.name}")
-    save_cover(notebook)
     notebook.metadata["moe"] = {"fingerprint": of_this_code}  # of the code that ran, should it have changed since
     scratch = path.with_suffix(f".{os.getpid()}.part")
     nbformat.write(notebook, scratch)
     os.replace(scratch, path)
+    if record["metrics"]:
+        save_results(path.stem, f"chapter {path.stem}, its own run", "as named", [record], code=f"book/{path.name}")
+    save_cover(notebook)
 
 
 def main() -> None:

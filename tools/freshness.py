@@ -7,6 +7,7 @@ have changed since it was run. Comments, docstrings and definitions that it does
 import ast
 import hashlib
 import io
+import json
 import re
 import tokenize
 from functools import cache
@@ -16,6 +17,7 @@ import nbformat
 
 ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book"
+MAGIC = re.compile(r"(?m)^(\s*)[%!][a-z].*$")  # %pip install …: no Python, and nothing that outputs depend on
 ADDRESS = re.compile(r"github\.com/[\w.-]+/[\w.-]+?(?=[/\"'\s]|\.git|$)")
 
 
@@ -32,13 +34,17 @@ def code_of(notebook: nbformat.NotebookNode) -> list[str]:
 def fingerprint(notebook: nbformat.NotebookNode) -> dict:
     """What the outputs of a notebook depend on, hashed."""
     code = "\n".join(code_of(notebook))
-    code = re.sub(r"^%.*$", "pass", re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", code))
-    reached = _reach(_names(ast.parse(code)))
-    results = sorted(set(re.findall(r"load_results\(\"(\w+)\"", code)))
+    tree = ast.parse(MAGIC.sub(r"\1pass", code))
+    reached = _reach(_names(tree))
+    words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    own = {
+        node.args[0].value for node in ast.walk(tree) if isinstance(node, ast.Call) and _name(node.func) == "Chapter"
+    }
+    files = [path for path in sorted((BOOK / "results").glob("*.json")) if path.stem in words - own]
     return {
-        "cells": _hash(ADDRESS.sub("github.com/OWNER/NAME", "\n".join(code_of(notebook)))),
+        "cells": _hash(ADDRESS.sub("github.com/OWNER/NAME", code)),
         "library": _hash("\n".join(_definitions()[key][0] for key in sorted(reached))),
-        "results": {name: _hash((BOOK / "results" / f"{name}.json").read_text()) for name in results},
+        "results": {path.stem: _hash(_outcome(path)) for path in files},
     }
 
 
@@ -51,6 +57,16 @@ def stale(path: Path) -> str | None:
     now = fingerprint(notebook)
     changed = [part for part, value in now.items() if recorded["fingerprint"].get(part) != value]
     return f"its {' and '.join(changed)} changed since it was run" if changed else None
+
+
+def _outcome(path: Path) -> str:
+    """What a results file says, without when it was made and how long it took."""
+    runs = json.loads(path.read_text())["runs"]
+    return json.dumps([[run["seed"], run["config"], run["metrics"]] for run in runs])
+
+
+def _name(node: ast.AST) -> str:
+    return getattr(node, "id", getattr(node, "attr", ""))
 
 
 def _hash(text: str) -> str:
@@ -82,6 +98,11 @@ def _definitions() -> dict[tuple[str, str], tuple[str, set[str]]]:
             for name in names:
                 found[path.stem, name] = (_bare(source, node), _names(node))
     return found
+
+
+def forget() -> None:
+    """Reads the library again at the next question."""
+    _definitions.cache_clear()
 
 
 def _bare(source: str, node: ast.AST) -> str:

@@ -6,31 +6,19 @@ The post's model (chapter 5) for three epochs: ten seeds without and ten with it
 weight. Labels score the runs; they choose nothing.
 """
 
-import torch
-from scoring import score
+from scoring import train_and_score
 
-from moe_lib import ImportanceVariance, fit, mnist, moe_vae, resolve_device
-from moe_lib.results import device_name, run_all
+from moe_lib import ImportanceVariance, moe_vae
+from moe_lib.results import run_all
 
 WEIGHTS = (0.0, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
 RUNS = [
     ({"weight": weight, "epochs": 3}, seed) for weight in WEIGHTS for seed in range(10 if weight in (0.0, 0.1) else 3)
 ]
 
-train, test = mnist()
-
 
 def one(config: dict, seed: int) -> dict:
-    torch.manual_seed(seed)
-    model = moe_vae(balance=ImportanceVariance(config["weight"]))
-    history = fit(
-        model, train.images, train.images, epochs=config["epochs"], batch_size=100, lr=1e-3, seed=seed, progress=False
-    )
-    return {
-        "metrics": {**score(model, test), "train_expected": history.expected},
-        "seconds": sum(history.seconds),
-        "device": device_name(resolve_device()),
-    }
+    return train_and_score(lambda: moe_vae(balance=ImportanceVariance(config["weight"])), config["epochs"], seed)
 
 
 if __name__ == "__main__":

@@ -5,41 +5,26 @@
 Five seeds for 20 epochs. Labels score the runs; they choose nothing.
 """
 
-import torch
-from scoring import score
+from scoring import test, train_and_score
 
-from moe_lib import clustering_accuracy, fit, mnist, moe_vae, resolve_device
-from moe_lib.results import device_name, run_all
+from moe_lib import MixtureOfExperts, clustering_accuracy, moe_vae
+from moe_lib.results import run_all
 
-EPOCHS = 20
+RUNS = [({"epochs": 20}, seed) for seed in range(5)]
 LOOKS = (1, 2, 3, 5, 7, 10, 14, 20)
-
-train, test = mnist()
 
 
 def one(config: dict, seed: int) -> dict:
-    torch.manual_seed(seed)
-    model = moe_vae()
     accuracy_by_epoch = {}
 
-    def look(epoch: int) -> None:
+    def watch(model: MixtureOfExperts, epoch: int) -> None:
         if epoch in LOOKS:
-            assignments = model.assign(test.images.to(next(model.parameters()).device)).cpu()
-            accuracy_by_epoch[str(epoch)] = clustering_accuracy(assignments, test.labels)
+            images = test.images.to(next(model.parameters()).device)
+            accuracy_by_epoch[str(epoch)] = clustering_accuracy(model.assign(images).cpu(), test.labels)
 
-    history = fit(
-        model, train.images, train.images, epochs=config["epochs"], batch_size=100, lr=1e-3, seed=seed, progress=False,
-        on_epoch=look,
-    )  # fmt: skip
-    return {
-        "metrics": {
-            **score(model, test),
-            "accuracy_by_epoch": accuracy_by_epoch,
-            "train_expected": history.expected,
-        },
-        "seconds": sum(history.seconds),
-        "device": device_name(resolve_device()),
-    }
+    run = train_and_score(moe_vae, config["epochs"], seed, watch)
+    run["metrics"]["accuracy_by_epoch"] = accuracy_by_epoch
+    return run
 
 
 if __name__ == "__main__":
@@ -48,6 +33,6 @@ if __name__ == "__main__":
         what="the post's MoE-VAE over seeds; test images",
         unit="nats per image; shares in [0, 1]",
         code="experiments/seeds.py",
-        runs=[({"epochs": EPOCHS}, seed) for seed in range(5)],
+        runs=RUNS,
         one=one,
     )

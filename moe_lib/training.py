@@ -70,7 +70,8 @@ def fit(
         checkpoint: a file written after every epoch. If it exists, training goes on from there, to the same weights as
             if it had never stopped.
         progress: whether to show a progress bar.
-        on_epoch: called with the number of finished epochs, 0 before the first.
+        on_epoch: called with the number of finished epochs, 0 before the first. A resumed run does not call it again
+            for the epochs of its checkpoint.
 
     Raises:
         TypeError, ValueError: if the data or a setting makes no sense, before anything is trained.

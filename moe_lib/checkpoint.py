@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be resumed from. The file is left as it is, and so is the model."""
+    """A checkpoint that cannot be resumed from. The file is left as it is."""
 
 
 @dataclass

@@ -47,7 +47,7 @@ class Experts(nn.Module, ABC):
         """Looks once at a whole data set before training on it.
 
         Raises:
-            TypeError: if x or y is no floating-point tensor.
+            TypeError: if x or y is no float32 tensor.
             ValueError: if a shape is wrong, the lengths differ, or a value is NaN or infinite.
         """
         require_matrix("x", x, self.in_features)

@@ -86,7 +86,6 @@ def save_cover(notebook: nbformat.NotebookNode) -> None:
 
 def refresh(path: Path) -> None:
     """Runs a chapter in full and replaces it and its results file."""
-    forget()  # the library may have changed while the chapter before was running
     of_this_code = fingerprint(nbformat.read(path, as_version=4))
     with tempfile.TemporaryDirectory() as empty:  # a chapter may rely on nothing beside it, as in Colab
         notebook = run(path, Path(empty) / path.name, "full", Path(empty))
@@ -113,6 +112,7 @@ def main() -> None:
     for name, path in known.items():
         if arguments.chapter and name not in arguments.chapter:
             continue
+        forget()  # the library may have changed while the chapter before was running
         reason = "asked for" if arguments.force else stale(path)
         if reason is None:
             print(f"{name}: fresh")

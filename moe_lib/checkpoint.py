@@ -53,11 +53,12 @@ class RunState:
         finally:
             scratch.unlink(missing_ok=True)
 
-    def load(self, path: Path) -> None:
+    def load(self, path: Path, most_epochs: int) -> None:
         """Takes over the state in the file, or nothing of it.
 
         Raises:
-            CheckpointError: if the file is torn, or of another model, data set or setting; it says which.
+            CheckpointError: if the file is torn, of another model, data set or setting (it says which), or holds more
+                epochs than `most_epochs`.
         """
         settings, history, tensors = _read(path)
         here = json.loads(json.dumps(self.settings))
@@ -68,6 +69,8 @@ class RunState:
         if there != wanted:
             odd = sorted(n for n in there.keys() | wanted.keys() if there.get(n) != wanted.get(n))
             raise CheckpointError(f"{path} does not hold this model's state: {', '.join(odd[:3])} differ. Delete it")
+        if (epochs := len(history["expected"])) > most_epochs:
+            raise CheckpointError(f"{path} has {epochs} epochs, more than the {most_epochs} asked for")
 
         self.model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
         slots: dict[int, dict[str, Tensor]] = {}

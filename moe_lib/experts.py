@@ -35,13 +35,28 @@ class Experts(nn.Module, ABC):
     out_features: int
 
     @abstractmethod
-    def losses(self, x: Tensor, y: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Loss of each expert on each example: x (B, D), y (B, D_out) → (B, E). The generator draws what is random."""
+    def losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Loss of each expert on each example: x (B, D), y (B, D_out) → (B, E).
 
-    def objective(self, x: Tensor, y: Tensor, generator: torch.Generator | None = None) -> Objective:
+        With (B, E, D) and (B, E, D_out) each expert has examples of its own.
+        The noise is drawn here if it is not given.
+        """
+
+    def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """All that `losses` draws at random for n examples, (n, E, Z); Z is 0 where nothing is random.
+
+        Drawn beforehand, it makes the losses a function of what they are given: a run can be repeated, a step
+        compiled, and a batch shared out among processes.
+        """
+        return torch.empty(n, self.num_experts, 0, device=next(self.parameters()).device)
+
+    def objective(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Objective:
         """Mean of the losses over batch and experts; no balancing."""
-        losses = self.losses(x, y, generator)  # (B, E)
+        losses = self.losses(x, y, noise)  # (B, E)
         return Objective(expected=losses.mean(), balancing=losses.new_zeros(()))
+
+    def forward(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Objective:
+        return self.objective(x, y, noise)
 
     def check(self, x: Tensor, y: Tensor) -> None:
         """Looks once at a whole data set before training on it.
@@ -50,14 +65,18 @@ class Experts(nn.Module, ABC):
             TypeError: if x or y is no float32 tensor.
             ValueError: if a shape is wrong, the lengths differ, or a value is NaN or infinite.
         """
-        require_matrix("x", x, self.in_features)
-        require_matrix("y", y, self.out_features)
+        require_matrix("x", self._rows(x), self.in_features)
+        require_matrix("y", self._rows(y), self.out_features)
         if len(x) != len(y) or len(x) == 0:
             raise ValueError(f"x has {len(x)} examples and y has {len(y)}; they must be pairs, at least one")
         for name, values in (("x", x), ("y", y)):
-            bad = (~values.isfinite()).any(dim=1).nonzero().flatten()
+            bad = (~values.isfinite()).flatten(1).any(dim=1).nonzero().flatten()
             if len(bad):
                 raise ValueError(f"{name} has NaN or infinite values in {len(bad)} rows, the first is row {bad[0]}")
+
+    def _rows(self, x: Tensor) -> Tensor:
+        """Examples one a row, whether shared or one for each expert."""
+        return x.flatten(0, 1) if isinstance(x, Tensor) and x.shape[1:-1] == (self.num_experts,) else x
 
 
 class RegressionExperts(Experts):
@@ -94,13 +113,14 @@ class RegressionExperts(Experts):
         return f"degree={self.degree}"
 
     def predict(self, x: Tensor) -> Tensor:
-        """Every expert's output: x (B, D) → (B, E, D_out)."""
-        require_matrix("x", x, self.in_features)
-        powers = torch.cat([x**k for k in range(1, self.degree + 1)], dim=1)  # (B, D * degree)
-        return self.layers(powers).transpose(0, 1)  # (B, E, D_out)
+        """Every expert's output: x (B, D) or (B, E, D) → (B, E, D_out)."""
+        require_matrix("x", self._rows(x), self.in_features)
+        powers = torch.cat([x**k for k in range(1, self.degree + 1)], dim=-1)  # (B, D * degree) or (B, E, D * degree)
+        return self.layers(_experts_first(powers)).transpose(0, 1)  # (B, E, D_out)
 
-    def losses(self, x: Tensor, y: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return (y.unsqueeze(1) - self.predict(x)).square().sum(dim=2)  # (B, E)
+    def losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Tensor:
+        target = y.unsqueeze(1) if y.dim() == 2 else y  # (B, 1, D_out) or (B, E, D_out)
+        return (target - self.predict(x)).square().sum(dim=2)  # (B, E)
 
 
 class ELBO(NamedTuple):
@@ -171,19 +191,30 @@ class VAEExperts(Experts):
         """Mean image of each expert: z (B, Z), the same for all, or (E, B, Z) → (E, B, D) in [0, 1]."""
         return self.decoder(z).float().sigmoid()
 
-    def elbo(self, x: Tensor, target: Tensor | None = None, generator: torch.Generator | None = None) -> ELBO:
-        """Both parts of -ELBO for one drawn z: x (B, D) or (B, E, D) → (B, E) each. The target is x unless given."""
+    def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """ε ~ N(0, 1) for n images, (n, E, Z)."""
+        device = next(self.parameters()).device
+        return torch.randn(self.num_experts, n, self.latent, generator=generator, device=device).transpose(0, 1)
+
+    def elbo(self, x: Tensor, target: Tensor | None = None, noise: Tensor | None = None) -> ELBO:
+        """Both parts of -ELBO for one drawn z: x (B, D) or (B, E, D) → (B, E) each.
+
+        Args:
+            x: what the encoder sees.
+            target: what the decoder should draw; x unless given.
+            noise: ε (B, E, Z); drawn here unless given.
+        """
         target = _experts_first(x if target is None else target)  # (B, D) or (E, B, D)
+        noise = self.noise(len(x)) if noise is None else noise  # (B, E, Z)
         mean, variance = self.encode(x)  # (E, B, Z)
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        image = self.decode(mean + variance.sqrt() * noise)  # (E, B, D)
+        image = self.decode(mean + variance.sqrt() * noise.transpose(0, 1))  # (E, B, D)
         squared_error = (target - image).square().sum(dim=2)  # (E, B)
         reconstruction = squared_error / (2 * self.decoder_std**2) + self.constant
         kl = 0.5 * (variance + mean.square() - 1 - variance.log()).sum(dim=2)  # (E, B)
         return ELBO(reconstruction.T, kl.T)
 
-    def losses(self, x: Tensor, y: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        reconstruction, kl = self.elbo(x, y, generator)
+    def losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Tensor:
+        reconstruction, kl = self.elbo(x, y, noise)
         return reconstruction + kl  # (B, E)
 
     @torch.no_grad()
@@ -203,17 +234,13 @@ class VAEExperts(Experts):
         z = torch.randn(n, self.latent, generator=torch.Generator().manual_seed(seed))
         return self.decode(z.to(next(self.parameters()).device))[expert].cpu()
 
-    def _rows(self, x: Tensor) -> Tensor:
-        """Images one a row, whether shared or one for each expert."""
-        return x.flatten(0, 1) if isinstance(x, Tensor) and x.shape[1:-1] == (self.num_experts,) else x
-
     def check(self, x: Tensor, y: Tensor) -> None:
         """As `Experts.check`, and pixels must lie in [0, 1].
 
         Raises:
             ValueError: if a pixel lies outside, say because images still count from 0 to 255.
         """
-        super().check(self._rows(x), self._rows(y))
+        super().check(x, y)
         for name, images in (("x", x), ("y", y)):
             if images.min() < 0 or images.max() > 1:
                 raise ValueError(

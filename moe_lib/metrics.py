@@ -44,7 +44,7 @@ def evaluate(model: MixtureOfExperts, x: Tensor, y: Tensor, seed: int = 0, batch
     for xs, ys in zip(x.split(batch_size), y.split(batch_size), strict=True):
         xs, ys = xs.to(device), ys.to(device)
         gates.append(model.gate(xs).cpu())
-        losses.append(model.expert_losses(xs, ys, generator).cpu())
+        losses.append(model.expert_losses(xs, ys, model.noise(len(xs), generator)).cpu())
     return Evaluation(torch.cat(gates), torch.cat(losses))
 
 

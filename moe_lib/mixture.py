@@ -5,6 +5,8 @@ from torch import Tensor, nn
 
 from moe_lib.balance import Balance
 from moe_lib.experts import Experts, Objective
+from moe_lib.processes import gather
+from moe_lib.routing import dispatch
 
 
 class MixtureOfExperts(nn.Module):
@@ -19,13 +21,18 @@ class MixtureOfExperts(nn.Module):
     Args:
         manager: from x (B, D) to logits (B, E).
         experts: E models with a loss per example and expert.
-        balance: a balancing term of `moe_lib.balance`, or None.
+        balance: a balancing term of `moe_lib.balance`, or None. It sees all of p, top_k or not, and where several
+            processes train together, the p of all of them.
+        top_k: how many experts compute each example in training, those with the largest p, whose p is then scaled to
+            sum to one. None is all of them. Explained in chapter 6.
 
     Raises:
-        ValueError: if manager and experts differ in the number of experts or the size of x.
+        ValueError: if manager and experts differ in the number of experts or the size of x, or top_k is out of range.
     """
 
-    def __init__(self, manager: nn.Module, experts: Experts, balance: Balance | None = None) -> None:
+    def __init__(
+        self, manager: nn.Module, experts: Experts, balance: Balance | None = None, top_k: int | None = None
+    ) -> None:
         super().__init__()
         if manager.num_experts != experts.num_experts:
             raise ValueError(
@@ -33,10 +40,12 @@ class MixtureOfExperts(nn.Module):
             )
         if getattr(manager, "in_features", experts.in_features) != experts.in_features:
             raise ValueError(f"the manager takes {manager.in_features} features, the experts {experts.in_features}")
-        self.manager, self.experts, self.balance = manager, experts, balance
+        if top_k is not None and not 1 <= top_k <= experts.num_experts:
+            raise ValueError(f"top_k is {top_k}; choose 1 to {experts.num_experts} experts, or None for all")
+        self.manager, self.experts, self.balance, self.top_k = manager, experts, balance, top_k
 
     def extra_repr(self) -> str:
-        return f"balance={self.balance}"
+        return f"balance={self.balance}, top_k={self.top_k}"
 
     @property
     def num_experts(self) -> int:
@@ -46,17 +55,28 @@ class MixtureOfExperts(nn.Module):
         """Gate probabilities p (B, E); each row sums to one."""
         return self.manager(x).float().softmax(dim=1)
 
-    def objective(self, x: Tensor, y: Tensor, generator: torch.Generator | None = None) -> Objective:
-        """The two parts of the loss of a batch x (B, D), y (B, D_out)."""
+    def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """All that the objective of n examples draws at random, (n, ...); see `Experts.noise`."""
+        return self.experts.noise(n, generator)
+
+    def objective(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Objective:
+        """The two parts of the loss of a batch x (B, D), y (B, D_out). The noise is drawn here if it is not given."""
         p = self.gate(x)  # (B, E)
         return Objective(
-            expected=self.expected_loss(p, x, y, generator),
-            balancing=self.balance(p) if self.balance else p.new_zeros(()),
+            expected=self.expected_loss(p, x, y, self.noise(len(x)) if noise is None else noise),
+            balancing=self.balance(gather(p)) if self.balance else p.new_zeros(()),
         )
 
-    def expected_loss(self, p: Tensor, x: Tensor, y: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """mean_b Σ_i p_i loss_i, a scalar."""
-        return (p * self.experts.losses(x, y, generator)).sum(dim=1).mean()
+    def forward(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Objective:
+        return self.objective(x, y, noise)
+
+    def expected_loss(self, p: Tensor, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+        """mean_b Σ_i p_i loss_i, a scalar; with top_k the sum runs over the experts chosen for each example."""
+        if self.top_k is None:
+            return (p * self.experts.losses(x, y, noise)).sum(dim=1).mean()
+        rows, weight = dispatch(p, self.top_k)  # (C, E) each
+        own = noise[rows, torch.arange(self.num_experts, device=rows.device)]  # (C, E, Z)
+        return (weight * self.experts.losses(x[rows], y[rows], own)).sum() / len(x)
 
     @torch.no_grad()
     def assign(self, x: Tensor) -> Tensor:
@@ -64,9 +84,9 @@ class MixtureOfExperts(nn.Module):
         return self.gate(x).argmax(dim=1)
 
     @torch.no_grad()
-    def expert_losses(self, x: Tensor, y: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def expert_losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Tensor:
         """Loss of each expert on each example (B, E), for looking at: without gradients."""
-        return self.experts.losses(x, y, generator)
+        return self.experts.losses(x, y, noise)
 
     def generate(self, expert: int, n: int, seed: int) -> Tensor:
         """n images drawn by one expert: (n, D)."""
@@ -81,9 +101,13 @@ class CooperatingExperts(MixtureOfExperts):
     r"""The same parts with the loss of the blended output:  mean_b ‖ y_b - Σ_i p_i(x_b) y_i(x_b) ‖².
 
     Now every expert is corrected for the error that all of them make together, so they lean on one another instead of
-    specialising. It stands here to be compared with, in chapter 2 (Jacobs et al. 1991, eq. 1.1). Regression only.
+    specialising. It stands here to be compared with, in chapter 2 (Jacobs et al. 1991, eq. 1.1). Regression only, and
+    no top_k: every expert has its part in the output.
     """
 
-    def expected_loss(self, p: Tensor, x: Tensor, y: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def __init__(self, manager: nn.Module, experts: Experts, balance: Balance | None = None) -> None:
+        super().__init__(manager, experts, balance)
+
+    def expected_loss(self, p: Tensor, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
         blended = (p.unsqueeze(2) * self.experts.predict(x)).sum(dim=1)  # (B, D_out)
         return (y - blended).square().sum(dim=1).mean()

@@ -12,7 +12,11 @@ from moe_lib.training import History, fit
 
 
 def moe_vae(
-    num_experts: int = 10, balance: Balance | None = None, latent: int = 10, decoder_std: float = 0.5
+    num_experts: int = 10,
+    balance: Balance | None = None,
+    latent: int = 10,
+    decoder_std: float = 0.5,
+    top_k: int | None = None,
 ) -> MixtureOfExperts:
     """The mixture of VAEs of Zeldes' post: manager 784-128-E, experts 784-128-10-128-784, std 0.5. Chapter 5.
 
@@ -21,11 +25,13 @@ def moe_vae(
         balance: the post's term, ``ImportanceVariance(0.1)``, unless another is given.
         latent: Z, size of each expert's latent code.
         decoder_std: σ of the decoders.
+        top_k: how many experts compute each image in training; None is all.
     """
     return MixtureOfExperts(
         manager=Manager(in_features=784, hidden=(128,), num_experts=num_experts),
         experts=VAEExperts(num_experts, in_features=784, hidden=(128,), latent=latent, decoder_std=decoder_std),
         balance=ImportanceVariance(weight=0.1) if balance is None else balance,
+        top_k=top_k,
     )
 
 

@@ -1,8 +1,10 @@
 """Training: one visible loop for every model of the book."""
 
+import math
+import platform
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -11,9 +13,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from moe_lib.checkpoint import CheckpointError, RunState, digest
+from moe_lib import processes
+from moe_lib.checkpoint import RunState, digest
+from moe_lib.compiled import compiled_step
+from moe_lib.experts import Objective
 
 Precision = Literal["fp32", "bf16"]
+Schedule = Literal["constant", "one-cycle"]
 Rate = float | Mapping[str, float]
 
 
@@ -44,34 +50,42 @@ def fit(
     batch_size: int,
     lr: Rate,
     seed: int,
+    schedule: Schedule = "constant",
     device: str | torch.device | None = None,
     precision: Precision = "fp32",
+    compile: bool = False,
     checkpoint: str | Path | None = None,
     progress: bool = True,
-    on_epoch: Callable[[int], None] | None = None,
+    on_epoch: Callable[[int, nn.Module], None] | None = None,
 ) -> History:
     """Trains a model with Adam, in place, and returns its loss curves. There is no room for labels.
 
     Every epoch visits the examples in a new order; those left over from the last whole batch sit it out, since a
     balancing term may depend on the batch size. Afterwards the model is back on the device that it came from.
-    Explained in chapter 2.
+    Under torchrun, with a process group, each process computes its share of every batch, and all of them end with the
+    same weights and the same history. Explained in chapter 2; what makes it fast, in chapter 6.
 
     Args:
         model: `MixtureOfExperts`, or `Experts` alone.
         x: (B, D) what the manager (and the encoder) sees.
         y: (B, D_out) what the experts should give; x itself for VAEs.
         epochs: how many in all, those of a resumed checkpoint counted in.
-        batch_size: examples a step, at most B.
+        batch_size: examples a step, at most B; of all processes together.
         lr: Adam's learning rate, or one for each named child: ``{"manager": 0.02, "experts": 0.05}``.
         seed: of the order of examples and of all noise. On a CPU, with the same number of threads and the same starting
             weights (``torch.manual_seed`` before the model is built), a run repeats bit for bit.
+        schedule: "constant", or "one-cycle": lr rises from a 25th to its full value over the first three tenths of all
+            steps, then falls to nearly zero, along half a cosine each (Smith and Topin, arXiv:1708.07120).
         device: "cpu", "cuda", "mps", or None for the best there is.
-        precision: "fp32", or "bf16" for bfloat16 matrix products with float32 weights and losses.
+        precision: "fp32", or "bf16" for bfloat16 matrix products with float32 weights and losses. Where the processor
+            has no bfloat16 of its own, it warns and computes in float32, which is faster there.
+        compile: whether to compile the step, which takes some seconds first. Where that fails it warns and goes on
+            uncompiled.
         checkpoint: a file written after every epoch. If it exists, training goes on from there, to the same weights as
             if it had never stopped.
         progress: whether to show a progress bar.
-        on_epoch: called with the number of finished epochs, 0 before the first. A resumed run does not call it again
-            for the epochs of its checkpoint.
+        on_epoch: called with the number of finished epochs, 0 before the first, and the model. A resumed run does not
+            call it again for the epochs of its checkpoint.
 
     Raises:
         TypeError, ValueError: if the data or a setting makes no sense, before anything is trained.
@@ -79,9 +93,13 @@ def fit(
         FloatingPointError: if the loss or a weight stops being finite; the last checkpoint is kept.
     """
     model.check(x, y)
-    _check_settings(len(x), epochs, batch_size, precision)
+    _check_settings(len(x), epochs, batch_size, precision, schedule)
     home, device = next(model.parameters()).device, resolve_device(device)
+    precision = _resolve_precision(precision, device)
+    mine = processes.share(batch_size)  # the whole batch, where there is one process
+    alone, first = processes.num_processes() == 1, processes.rank() == 0
     optimizer = torch.optim.Adam(_parameter_groups(model, lr), fused=True)
+    rates = [group["lr"] for group in optimizer.param_groups]
     order = torch.Generator().manual_seed(seed)
     noise = torch.Generator(device).manual_seed(int(torch.randint(2**62, (1,), generator=order)))
     history = History()
@@ -89,34 +107,48 @@ def fit(
         model.to(device).train()
         state = None
         if checkpoint is not None:
-            settings = {"model": repr(model), "data": digest(x, y), "batch_size": batch_size, "seed": seed}
-            settings |= {"precision": precision, "device": device.type, "lr": [g["lr"] for g in optimizer.param_groups]}
+            settings = {"model": repr(model), "data": digest(x, y), "batch_size": batch_size, "seed": seed, "lr": rates}
+            settings |= {"precision": precision, "compile": compile, "device": device.type, "schedule": schedule}
+            settings |= {"epochs": epochs} if schedule != "constant" else {}  # a schedule knows where it ends
             state = RunState(model, optimizer, {"order": order, "noise": noise}, history, settings)
         if state and Path(checkpoint).exists():
-            state.load(Path(checkpoint))
-            if len(history) > epochs:
-                raise CheckpointError(f"{checkpoint} has {len(history)} epochs, more than the {epochs} asked for")
+            state.load(Path(checkpoint), most_epochs=epochs)
         elif on_epoch:
-            on_epoch(0)
+            on_epoch(0, model)
 
         same = y is x  # then one copy of the images will do
         x = x.to(device)
         y = x if same else y.to(device)
-        autocast = torch.autocast(device.type, dtype=torch.bfloat16) if precision == "bf16" else nullcontext()
+        trained = processes.wrap(model)
+
+        def objective(x: Tensor, y: Tensor, noise: Tensor) -> Objective:
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
+                return trained(x, y, noise)
+
+        def step(x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+            loss = objective(x, y, noise)
+            optimizer.zero_grad()
+            loss.total.backward()
+            optimizer.step()
+            return torch.stack(loss).detach()
+
+        if compile and alone:
+            step = compiled_step(objective, optimizer, otherwise=step)
         steps = len(x) // batch_size
-        with tqdm(total=epochs, initial=len(history), unit="epoch", leave=False, disable=not progress) as bar:
+        with tqdm(
+            total=epochs, initial=len(history), unit="epoch", leave=False, disable=not (progress and first)
+        ) as bar:
             while len(history) < epochs:
                 start = time.perf_counter()
                 sums = torch.zeros(2, device=device)
                 shuffled = torch.randperm(len(x), generator=order)[: steps * batch_size].to(device)
-                for batch in shuffled.view(steps, batch_size):
-                    with autocast:
-                        loss = model.objective(x[batch], x[batch] if same else y[batch], noise)
-                    optimizer.zero_grad()
-                    loss.total.backward()
-                    optimizer.step()
-                    sums += torch.stack(loss).detach()
+                for i, batch in enumerate(shuffled.view(steps, batch_size)):
+                    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                        group["lr"] = rate * _SCHEDULES[schedule]((len(history) + i / steps) / epochs)
+                    xs, drawn = x[batch[mine]], model.noise(batch_size, noise)[mine]
+                    sums += step(xs, xs if same else y[batch[mine]], drawn)
 
+                sums = processes.mean(sums)
                 expected, balancing = (sums / steps).tolist()
                 history.expected.append(expected)
                 history.balancing.append(balancing)
@@ -126,12 +158,12 @@ def fit(
                         f"epoch {len(history)} ended with a loss of {expected + balancing:.4g}, or with weights, that "
                         f"are not finite; try a smaller lr"
                     )
-                if state:
+                if state and first:
                     state.save(Path(checkpoint))
                 bar.update()
                 bar.set_postfix(loss=f"{expected + balancing:.4g}")
                 if on_epoch:
-                    on_epoch(len(history))
+                    on_epoch(len(history), model)
     finally:
         model.to(home).eval()
     return history
@@ -180,13 +212,42 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     return resolved
 
 
-def _check_settings(n: int, epochs: int, batch_size: int, precision: str) -> None:
+_SCHEDULES: dict[str, Callable[[float], float]] = {
+    "constant": lambda done: 1.0,
+    "one-cycle": lambda done: (
+        _half_cosine(1 / 25, 1, done / 0.3) if done < 0.3 else _half_cosine(1, 1e-5, (done - 0.3) / 0.7)
+    ),
+}  # from the share of all steps that are done to the share of lr
+
+
+def _half_cosine(start: float, end: float, way: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * way)) / 2
+
+
+def _resolve_precision(precision: Precision, device: torch.device) -> Precision:
+    """The precision asked for, or float32 where bfloat16 is only imitated."""
+    if precision == "bf16" and not _has_bf16(device):
+        warnings.warn(f"this {device.type} has no bfloat16 of its own: computing in float32 instead", stacklevel=3)
+        return "fp32"
+    return precision
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64"):
+        return torch.cpu._is_avx512_bf16_supported()
+    return True
+
+
+def _check_settings(n: int, epochs: int, batch_size: int, precision: str, schedule: str) -> None:
     if not isinstance(epochs, int) or epochs < 1:
         raise ValueError(f"epochs is {epochs}; train for a whole number of at least 1")
     if not isinstance(batch_size, int) or not 1 <= batch_size <= n:
         raise ValueError(f"batch_size is {batch_size} for {n} examples; it must be a whole number from 1 to {n}")
-    if precision not in get_args(Precision):
-        raise ValueError(f"precision is {precision!r}; choose one of {', '.join(get_args(Precision))}")
+    for name, value, choices in (("precision", precision, Precision), ("schedule", schedule, Schedule)):
+        if value not in get_args(choices):
+            raise ValueError(f"{name} is {value!r}; choose one of {', '.join(get_args(choices))}")
 
 
 def _parameter_groups(model: nn.Module, lr: Rate) -> list[dict]:

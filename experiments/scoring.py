@@ -27,14 +27,14 @@ def train_and_score(
     build: Callable[[], MixtureOfExperts],
     epochs: int,
     seed: int,
-    watch: Callable[[MixtureOfExperts, int], None] = lambda model, epoch: None,
+    watch: Callable[[int, MixtureOfExperts], None] | None = None,
 ) -> dict:
     """One run as `run_all` wants it. No label reaches the training; `watch` sees the model after every epoch."""
     torch.manual_seed(seed)
     model = build()
     history = fit(
         model, train.images, train.images, epochs=epochs, batch_size=100, lr=1e-3, seed=seed, progress=False,
-        on_epoch=lambda epoch: watch(model, epoch),
+        on_epoch=watch,
     )  # fmt: skip
     return {
         "metrics": {**score(model, test), "train_expected": history.expected},

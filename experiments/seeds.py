@@ -17,7 +17,7 @@ LOOKS = (1, 2, 3, 5, 7, 10, 14, 20)
 def one(config: dict, seed: int) -> dict:
     accuracy_by_epoch = {}
 
-    def watch(model: MixtureOfExperts, epoch: int) -> None:
+    def watch(epoch: int, model: MixtureOfExperts) -> None:
         if epoch in LOOKS:
             images = test.images.to(next(model.parameters()).device)
             accuracy_by_epoch[str(epoch)] = clustering_accuracy(model.assign(images).cpu(), test.labels)

@@ -203,9 +203,14 @@ class VAEExperts(Experts):
             x: what the encoder sees.
             target: what the decoder should draw; x unless given.
             noise: ε (B, E, Z); drawn here unless given.
+
+        Raises:
+            ValueError: if the noise has another shape.
         """
         target = _experts_first(x if target is None else target)  # (B, D) or (E, B, D)
         noise = self.noise(len(x)) if noise is None else noise  # (B, E, Z)
+        if noise.shape != (expected := (len(x), self.num_experts, self.latent)):
+            raise ValueError(f"noise has shape {tuple(noise.shape)}; expected (B, E, Z) = {expected}, see noise()")
         mean, variance = self.encode(x)  # (E, B, Z)
         image = self.decode(mean + variance.sqrt() * noise.transpose(0, 1))  # (E, B, D)
         squared_error = (target - image).square().sum(dim=2)  # (E, B)

@@ -95,7 +95,9 @@ def fit(
     model.check(x, y)
     _check_settings(len(x), epochs, batch_size, precision, schedule)
     home, device = next(model.parameters()).device, resolve_device(device)
-    precision = _resolve_precision(precision, device)
+    if precision == "bf16" and not has_bf16(device):
+        warnings.warn(f"this {device.type} has no bfloat16 of its own: computing in float32 instead", stacklevel=2)
+        precision = "fp32"
     mine = processes.share(batch_size)  # the whole batch, where there is one process
     alone, first = processes.num_processes() == 1, processes.rank() == 0
     optimizer = torch.optim.Adam(_parameter_groups(model, lr), fused=True)
@@ -212,27 +214,23 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     return resolved
 
 
-_SCHEDULES: dict[str, Callable[[float], float]] = {
-    "constant": lambda done: 1.0,
-    "one-cycle": lambda done: (
-        _half_cosine(1 / 25, 1, done / 0.3) if done < 0.3 else _half_cosine(1, 1e-5, (done - 0.3) / 0.7)
-    ),
-}  # from the share of all steps that are done to the share of lr
+def one_cycle(done: float) -> float:
+    """Share of the learning rate when a share `done` of all steps is done: up along half a cosine, then down."""
+    peak, start, end = 0.3, 1 / 25, 1e-5
+    if done < peak:
+        return 1 + (start - 1) * _half_cosine(done / peak)
+    return end + (1 - end) * _half_cosine((done - peak) / (1 - peak))
 
 
-def _half_cosine(start: float, end: float, way: float) -> float:
-    return end + (start - end) * (1 + math.cos(math.pi * way)) / 2
+def _half_cosine(way: float) -> float:
+    return (1 + math.cos(math.pi * way)) / 2  # from 1 to 0
 
 
-def _resolve_precision(precision: Precision, device: torch.device) -> Precision:
-    """The precision asked for, or float32 where bfloat16 is only imitated."""
-    if precision == "bf16" and not _has_bf16(device):
-        warnings.warn(f"this {device.type} has no bfloat16 of its own: computing in float32 instead", stacklevel=3)
-        return "fp32"
-    return precision
+_SCHEDULES: dict[str, Callable[[float], float]] = {"constant": lambda done: 1.0, "one-cycle": one_cycle}
 
 
-def _has_bf16(device: torch.device) -> bool:
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 matrices itself; one that imitates it is faster in float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64"):

@@ -22,8 +22,8 @@ def noise(shape, seed=1):
 
 def test_elbo_equals_a_loop_over_plain_vaes_and_torch_distributions(vae):
     x = torch.rand(5, 16)
-    reconstruction, kl = vae.elbo(x, generator=torch.Generator().manual_seed(1))
     epsilon = noise((3, 5, 4))
+    reconstruction, kl = vae.elbo(x, noise=epsilon.transpose(0, 1))
     layers = [as_loop(vae.encoder[0]), as_loop(vae.encoder[2]), as_loop(vae.decoder[0]), as_loop(vae.decoder[2])]
     for e, (enc1, enc2, dec1, dec2) in enumerate(zip(*layers, strict=True)):
         mean, log_variance = enc2(enc1(x).sigmoid()).split(4, dim=1)
@@ -56,10 +56,35 @@ def test_loss_is_an_upper_bound_on_minus_the_log_evidence(vae):
 
 def test_images_of_their_own_equal_separate_calls(vae):
     x = torch.rand(5, 3, 16)  # (B, E, D)
-    together = vae.losses(x, x, torch.Generator().manual_seed(1))
+    epsilon = noise((5, 3, 4))
+    together = vae.losses(x, x, epsilon)
     for e in range(3):
-        alone = vae.losses(x[:, e], x[:, e], torch.Generator().manual_seed(1))
+        alone = vae.losses(x[:, e], x[:, e], epsilon)
         torch.testing.assert_close(together[:, e], alone[:, e])
+
+
+def test_points_of_their_own_equal_separate_calls():
+    torch.manual_seed(0)
+    experts = RegressionExperts(3, in_features=2, out_features=2)
+    x, y = torch.randn(5, 3, 2), torch.randn(5, 3, 2)  # (B, E, D)
+    together = experts.losses(x, y)
+    for e in range(3):
+        torch.testing.assert_close(together[:, e], experts.losses(x[:, e], y[:, e])[:, e])
+
+
+def test_the_noise_is_the_generator_s_and_makes_the_losses_a_function(vae):
+    x = torch.rand(5, 16)
+    drawn = vae.noise(5, torch.Generator().manual_seed(1))
+    assert drawn.shape == (5, 3, 4)
+    torch.testing.assert_close(drawn, noise((3, 5, 4)).transpose(0, 1))
+    assert torch.equal(vae.losses(x, x, drawn), vae.losses(x, x, drawn))
+    assert not torch.equal(vae.losses(x, x), vae.losses(x, x, drawn))
+    assert RegressionExperts(3).noise(5).shape == (5, 3, 0)
+
+
+def test_noise_of_another_shape_is_refused(vae):
+    with pytest.raises(ValueError, match=r"noise has shape \(3, 5, 4\); expected \(B, E, Z\) = \(5, 3, 4\)"):
+        vae.elbo(torch.rand(5, 16), noise=noise((3, 5, 4)))
 
 
 def test_generate_repeats_itself_and_differs_between_experts(vae):

@@ -26,6 +26,7 @@ from moe_lib import (
     resolve_device,
     two_parabolas,
 )
+from moe_lib.training import has_bf16, one_cycle
 
 IMAGES = torch.rand(64, 16, generator=torch.Generator().manual_seed(0))
 
@@ -135,7 +136,7 @@ KILLED = """
 import sys, time, torch
 sys.path.insert(0, sys.argv[2])
 from test_training import small_moe_vae, train
-train(small_moe_vae(), epochs=400, checkpoint=sys.argv[1], on_epoch=lambda epoch: time.sleep(0.01))
+train(small_moe_vae(), epochs=400, checkpoint=sys.argv[1], on_epoch=lambda epoch, model: time.sleep(0.01))
 """
 
 
@@ -151,7 +152,7 @@ def test_a_run_killed_in_the_middle_resumes_to_the_same_weights(tmp_path):
 
     resumed, whole = small_moe_vae(), small_moe_vae()
     epochs = []
-    history = train(resumed, epochs=400, checkpoint=checkpoint, on_epoch=epochs.append)
+    history = train(resumed, epochs=400, checkpoint=checkpoint, on_epoch=lambda epoch, model: epochs.append(epoch))
     assert 0 < len(epochs) < 400, "it should have gone on from the middle"
     assert history.total == train(whole, epochs=400).total
     assert_same_bits(weights(resumed), weights(whole))
@@ -211,13 +212,22 @@ def test_a_checkpoint_that_lacks_a_part_is_refused_before_the_model_is_touched(t
     assert_same_bits(weights(model), before)
 
 
+def test_a_checkpoint_with_more_epochs_is_refused_before_the_model_is_touched(tmp_path):
+    train(small_moe_vae(), checkpoint=tmp_path / "run.safetensors")
+    model = small_moe_vae(seed=3)
+    before = weights(model)
+    with pytest.raises(CheckpointError, match="has 3 epochs, more than the 2 asked for"):
+        train(model, epochs=2, checkpoint=tmp_path / "run.safetensors")
+    assert_same_bits(weights(model), before)
+
+
 def test_a_folder_in_place_of_a_checkpoint_is_refused(tmp_path):
     with pytest.raises(CheckpointError, match="no whole checkpoint"):
         train(small_moe_vae(), checkpoint=tmp_path)
 
 
 def test_an_interrupted_fit_leaves_a_model_that_can_be_used():
-    def stop(epoch):
+    def stop(epoch, model):
         if epoch == 2:
             raise KeyboardInterrupt
 
@@ -257,16 +267,16 @@ def test_a_diverging_run_stops_and_keeps_its_last_good_checkpoint(tmp_path):
     good = {}
 
     class Breaks(RegressionExperts):
-        def losses(self, x, y, generator=None):
+        def losses(self, x, y, noise=None):
             if self.training and len(good) == 2:
-                return super().losses(x, y, generator) * float("inf")
-            return super().losses(x, y, generator)
+                return super().losses(x, y, noise) * float("inf")
+            return super().losses(x, y, noise)
 
     points = two_parabolas(64)
     with pytest.raises(FloatingPointError, match=r"epoch 3 ended.*try a smaller lr"):
         fit(
             Breaks(2), points.x, points.y, epochs=5, batch_size=16, lr=0.1, seed=0, device="cpu", progress=False,
-            checkpoint=path, on_epoch=lambda epoch: epoch and good.update({epoch: path.read_bytes()}),
+            checkpoint=path, on_epoch=lambda epoch, model: epoch and good.update({epoch: path.read_bytes()}),
         )  # fmt: skip
     assert path.read_bytes() == good[2]
 
@@ -280,9 +290,9 @@ def test_left_over_examples_change_every_epoch_and_are_dropped():
     seen = []
 
     class Spy(RegressionExperts):
-        def losses(self, x, y, generator=None):
+        def losses(self, x, y, noise=None):
             seen.append(x.flatten().tolist())
-            return super().losses(x, y, generator)
+            return super().losses(x, y, noise)
 
     x = torch.arange(10.0).unsqueeze(1)
     fit(Spy(1), x, x, epochs=6, batch_size=4, lr=1e-3, seed=0, device="cpu", progress=False)
@@ -299,16 +309,52 @@ def test_one_learning_rate_for_each_part():
     assert min(v for n, v in moved.items() if n.startswith("experts")) > 1e-3
 
 
+@pytest.mark.skipif(not has_bf16(torch.device("cpu")), reason="this processor has no bfloat16 of its own")
 def test_bf16_gives_nearly_the_same_losses():
     exact, rounded = train(small_moe_vae()), train(small_moe_vae(), precision="bf16")
     assert rounded.total == pytest.approx(exact.total, rel=5e-3)
     assert rounded.total != exact.total
 
 
+def test_without_bf16_it_warns_and_computes_in_float32(monkeypatch):
+    monkeypatch.setattr("moe_lib.training.has_bf16", lambda device: False)
+    with pytest.warns(UserWarning, match="no bfloat16 of its own: computing in float32"):
+        assert train(small_moe_vae(), precision="bf16").total == train(small_moe_vae()).total
+
+
+def test_one_cycle_rises_for_three_tenths_and_falls_to_nothing():
+    rates = [one_cycle(done / 1000) for done in range(1001)]
+    assert rates[0] == pytest.approx(1 / 25)
+    assert max(rates) == pytest.approx(1)
+    assert rates.index(max(rates)) == 300
+    assert rates[1000] < 1e-4
+    assert rates[:301] == sorted(rates[:301])
+    assert rates[300:] == sorted(rates[300:], reverse=True)
+
+
+def test_a_schedule_changes_the_run_and_resumes_bit_for_bit(tmp_path):
+    whole, halves = small_moe_vae(), small_moe_vae()
+    uninterrupted = train(whole, epochs=4, schedule="one-cycle")
+    assert uninterrupted.total != train(small_moe_vae(), epochs=4).total
+
+    def stop(epoch, model):
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "run.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train(halves, epochs=4, schedule="one-cycle", checkpoint=path, on_epoch=stop)
+    resumed = small_moe_vae(seed=9)
+    assert train(resumed, epochs=4, schedule="one-cycle", checkpoint=path).total == uninterrupted.total
+    assert_same_bits(weights(resumed), weights(whole))
+    with pytest.raises(CheckpointError, match="epochs 4 there, 6 here"):
+        train(small_moe_vae(), epochs=6, schedule="one-cycle", checkpoint=path)
+
+
 def test_on_epoch_sees_zero_first():
-    epochs = []
-    train(small_moe_vae(), on_epoch=epochs.append)
-    assert epochs == [0, 1, 2, 3]
+    seen, trained = [], small_moe_vae()
+    train(trained, on_epoch=lambda epoch, model: seen.append((epoch, model is trained)))
+    assert seen == [(0, True), (1, True), (2, True), (3, True)]
 
 
 def test_best_of_keeps_the_lowest_training_loss():
@@ -333,6 +379,7 @@ def test_best_of_keeps_the_lowest_training_loss():
         ({"images": IMAGES[:0]}, "at least one"),
         ({"lr": {"manager": 0.1}}, r"lr names \['manager'\]; the model's parts are \['experts', 'manager'\]"),
         ({"precision": "fp8"}, "precision is 'fp8'; choose one of fp32, bf16"),
+        ({"schedule": "linear"}, "schedule is 'linear'; choose one of constant, one-cycle"),
         ({"device": "tpu"}, "device is 'tpu'; choose one of cuda, mps, cpu"),
     ],
 )

@@ -1,0 +1,88 @@
+"""Sparse routing: nothing dropped, nothing counted twice, and with all experts the same as no routing at all."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moe_lib import CooperatingExperts, ImportanceVariance, Manager, MixtureOfExperts, RegressionExperts, VAEExperts
+from moe_lib.routing import dispatch
+
+
+@given(batch=st.integers(1, 12), experts=st.integers(1, 6), seed=st.integers(0, 99), data=st.data())
+def test_every_example_goes_to_its_most_probable_experts_and_nowhere_else(batch, experts, seed, data):
+    top_k = data.draw(st.integers(1, experts))
+    p = torch.randn(batch, experts, generator=torch.Generator().manual_seed(seed)).softmax(1)
+    rows, weight = dispatch(p, top_k)
+    assert rows.shape == weight.shape == (rows.shape[0], experts)
+    assert -(-batch * top_k // experts) <= len(rows) <= batch
+
+    share, chosen = p.topk(top_k, dim=1)
+    by_hand = torch.zeros(batch, experts).scatter(1, chosen, share / share.sum(1, keepdim=True))
+    collected = torch.zeros(batch, experts).index_put((rows, torch.arange(experts)), weight, accumulate=True)
+    torch.testing.assert_close(collected, by_hand)
+    assert (weight > 0).sum() == batch * top_k, "each pair has one place"
+
+
+@pytest.fixture(params=["vaes", "parabolas"])
+def mixture(request):
+    torch.manual_seed(0)
+    if request.param == "vaes":
+        return lambda top_k: MixtureOfExperts(
+            Manager(16, 4), VAEExperts(4, 16, (8,), 2), ImportanceVariance(0.1), top_k=top_k
+        )
+    return lambda top_k: MixtureOfExperts(Manager(16, 4), RegressionExperts(4, 16, 16), top_k=top_k)
+
+
+def gradients(model, x, noise):
+    model.zero_grad()
+    model.objective(x, x, noise).total.backward()
+    return {name: p.grad for name, p in model.named_parameters()}
+
+
+def test_all_experts_chosen_equals_dense(mixture):
+    dense, sparse = mixture(None), mixture(4)
+    sparse.load_state_dict(dense.state_dict())
+    x = torch.rand(9, 16)
+    noise = dense.noise(9)
+    torch.testing.assert_close(sparse.objective(x, x, noise).expected, dense.objective(x, x, noise).expected)
+    torch.testing.assert_close(sparse.objective(x, x, noise).balancing, dense.objective(x, x, noise).balancing)
+    torch.testing.assert_close(gradients(sparse, x, noise), gradients(dense, x, noise))
+
+
+def test_two_of_four_equals_the_sum_by_hand(mixture):
+    model = mixture(2)
+    x = torch.rand(9, 16)
+    noise = model.noise(9)
+    p, losses = model.gate(x), model.expert_losses(x, x, noise)
+    share, chosen = p.topk(2, dim=1)
+    by_hand = (share / share.sum(1, keepdim=True) * losses.gather(1, chosen)).sum(1).mean()
+    torch.testing.assert_close(model.objective(x, x, noise).expected, by_hand)
+
+
+def test_the_balancing_term_sees_all_of_p():
+    torch.manual_seed(0)
+    model = MixtureOfExperts(Manager(16, 4), VAEExperts(4, 16, (8,), 2), ImportanceVariance(0.1), top_k=1)
+    x = torch.rand(9, 16)
+    torch.testing.assert_close(model.objective(x, x).balancing, ImportanceVariance(0.1)(model.gate(x)))
+
+
+def test_experts_that_got_no_example_learn_nothing():
+    torch.manual_seed(0)
+    model = MixtureOfExperts(Manager(16, 4), VAEExperts(4, 16, (8,), 2), top_k=1)
+    x = torch.rand(3, 16)  # three examples cannot keep four experts busy
+    idle = sorted(set(range(4)) - set(model.assign(x).tolist()))
+    grads = gradients(model, x, model.noise(3))
+    assert idle
+    assert all(grads["experts.encoder.0.weight"][expert].count_nonzero() == 0 for expert in idle)
+
+
+@pytest.mark.parametrize("top_k", [0, 5])
+def test_a_top_k_out_of_range_is_refused(top_k):
+    with pytest.raises(ValueError, match=f"top_k is {top_k}; choose 1 to 4 experts"):
+        MixtureOfExperts(Manager(1, 4), RegressionExperts(4), top_k=top_k)
+
+
+def test_cooperating_experts_have_no_top_k():
+    with pytest.raises(TypeError, match="top_k"):
+        CooperatingExperts(Manager(1, 4), RegressionExperts(4), top_k=2)

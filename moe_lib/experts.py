@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from moe_lib.layers import Activation, expert_mlp, require_matrix, require_positive
+from moe_lib.layers import Activation, ExpertMLP, require_matrix, require_positive
 
 
 class Objective(NamedTuple):
@@ -35,11 +35,12 @@ class Experts(nn.Module, ABC):
     out_features: int
 
     @abstractmethod
-    def losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Tensor:
+    def losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None, counts: Sequence[int] | None = None) -> Tensor:
         """Loss of each expert on each example: x (B, D), y (B, D_out) → (B, E).
 
-        With (B, E, D) and (B, E, D_out) each expert has examples of its own.
-        The noise is drawn here if it is not given.
+        With (B, E, D) and (B, E, D_out) each expert has examples of its own. With `counts` the rows of x (N, D) and
+        y (N, D_out) belong to one expert each, expert by expert, → (N,).
+        The noise is drawn here if it is not given: (B, E, Z), or (N, Z) with `counts`.
         """
 
     def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
@@ -70,8 +71,9 @@ class Experts(nn.Module, ABC):
         if len(x) != len(y) or len(x) == 0:
             raise ValueError(f"x has {len(x)} examples and y has {len(y)}; they must be pairs, at least one")
         for name, values in (("x", x), ("y", y)):
-            bad = (~values.isfinite()).flatten(1).any(dim=1).nonzero().flatten()
-            if len(bad):
+            low, high = values.aminmax()  # a NaN is both; no copy of the data is made
+            if not (low.isfinite() and high.isfinite()):
+                bad = (~values.isfinite()).flatten(1).any(dim=1).nonzero().flatten()
                 raise ValueError(f"{name} has NaN or infinite values in {len(bad)} rows, the first is row {bad[0]}")
 
     def _rows(self, x: Tensor) -> Tensor:
@@ -107,20 +109,20 @@ class RegressionExperts(Experts):
         require_positive("degree", degree)
         self.num_experts, self.in_features, self.out_features = num_experts, in_features, out_features
         self.degree = degree
-        self.layers = expert_mlp(num_experts, [in_features * degree, *hidden, out_features], activation)
+        self.layers = ExpertMLP(num_experts, [in_features * degree, *hidden, out_features], activation)
 
     def extra_repr(self) -> str:
         return f"degree={self.degree}"
 
-    def predict(self, x: Tensor) -> Tensor:
-        """Every expert's output: x (B, D) or (B, E, D) → (B, E, D_out)."""
+    def predict(self, x: Tensor, counts: Sequence[int] | None = None) -> Tensor:
+        """Every expert's output: x (B, D) or (B, E, D) → (B, E, D_out); with `counts` (N, D) → (N, D_out)."""
         require_matrix("x", self._rows(x), self.in_features)
         powers = torch.cat([x**k for k in range(1, self.degree + 1)], dim=-1)  # (B, D * degree) or (B, E, D * degree)
-        return self.layers(_experts_first(powers)).transpose(0, 1)  # (B, E, D_out)
+        return _swap(self.layers(_swap(powers), counts))  # (B, E, D_out) or (N, D_out)
 
-    def losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Tensor:
-        target = y.unsqueeze(1) if y.dim() == 2 else y  # (B, 1, D_out) or (B, E, D_out)
-        return (target - self.predict(x)).square().sum(dim=2)  # (B, E)
+    def losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None, counts: Sequence[int] | None = None) -> Tensor:
+        target = y.unsqueeze(1) if y.dim() == 2 and counts is None else y  # (B, 1, D_out), (B, E, D_out) or (N, D_out)
+        return (target - self.predict(x, counts)).square().sum(dim=-1)  # (B, E) or (N,)
 
 
 class ELBO(NamedTuple):
@@ -170,8 +172,8 @@ class VAEExperts(Experts):
         require_positive("latent", latent)
         self.num_experts, self.in_features, self.out_features = num_experts, in_features, in_features
         self.latent, self.decoder_std = latent, decoder_std
-        self.encoder = expert_mlp(num_experts, [in_features, *hidden, 2 * latent], activation)
-        self.decoder = expert_mlp(num_experts, [latent, *reversed(hidden), in_features], activation)
+        self.encoder = ExpertMLP(num_experts, [in_features, *hidden, 2 * latent], activation)
+        self.decoder = ExpertMLP(num_experts, [latent, *reversed(hidden), in_features], activation)
 
     @property
     def constant(self) -> float:
@@ -181,46 +183,57 @@ class VAEExperts(Experts):
     def extra_repr(self) -> str:
         return f"latent={self.latent}, decoder_std={self.decoder_std}"
 
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of q_i(z | x): x (B, D) or (B, E, D) → (E, B, Z) each."""
+    def encode(self, x: Tensor, counts: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and variance of q_i(z | x): x (B, D) or (B, E, D) → (E, B, Z) each; with `counts` (N, D) → (N, Z)."""
         require_matrix("x", self._rows(x), self.in_features)
-        mean, log_variance = self.encoder(_experts_first(x)).float().chunk(2, dim=2)  # (E, B, Z) each
+        mean, log_variance = self.encoder(_swap(x), counts).float().chunk(2, dim=-1)  # (E, B, Z) or (N, Z) each
         return mean, 1e-5 + log_variance.exp()
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Mean image of each expert: z (B, Z), the same for all, or (E, B, Z) → (E, B, D) in [0, 1]."""
-        return self.decoder(z).float().sigmoid()
+    def decode(self, z: Tensor, counts: Sequence[int] | None = None) -> Tensor:
+        """Mean image of each expert in [0, 1]: z (B, Z), the same for all, or (E, B, Z) → (E, B, D).
+
+        With `counts` (N, Z) → (N, D).
+        """
+        return self.decoder(z, counts).float().sigmoid()
 
     def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """ε ~ N(0, 1) for n images, (n, E, Z)."""
         device = next(self.parameters()).device
         return torch.randn(self.num_experts, n, self.latent, generator=generator, device=device).transpose(0, 1)
 
-    def elbo(self, x: Tensor, target: Tensor | None = None, noise: Tensor | None = None) -> ELBO:
-        """Both parts of -ELBO for one drawn z: x (B, D) or (B, E, D) → (B, E) each.
+    def elbo(
+        self,
+        x: Tensor,
+        target: Tensor | None = None,
+        noise: Tensor | None = None,
+        counts: Sequence[int] | None = None,
+    ) -> ELBO:
+        """Both parts of -ELBO for one drawn z: x (B, D) or (B, E, D) → (B, E) each; with `counts` (N, D) → (N,).
 
         Args:
             x: what the encoder sees.
             target: what the decoder should draw; x unless given.
-            noise: ε (B, E, Z); drawn here unless given.
+            noise: ε (B, E, Z), or (N, Z) with `counts`; drawn here unless given.
+            counts: how many rows of x belong to each expert, if they are sorted by expert.
 
         Raises:
             ValueError: if the noise has another shape.
         """
-        target = _experts_first(x if target is None else target)  # (B, D) or (E, B, D)
-        noise = self.noise(len(x)) if noise is None else noise  # (B, E, Z)
-        if noise.shape != (expected := (len(x), self.num_experts, self.latent)):
-            raise ValueError(f"noise has shape {tuple(noise.shape)}; expected (B, E, Z) = {expected}, see noise()")
-        mean, variance = self.encode(x)  # (E, B, Z)
-        image = self.decode(mean + variance.sqrt() * noise.transpose(0, 1))  # (E, B, D)
-        squared_error = (target - image).square().sum(dim=2)  # (E, B)
+        expected = (len(x), self.num_experts, self.latent) if counts is None else (len(x), self.latent)
+        if noise is None:
+            noise = self.noise(len(x)) if counts is None else torch.randn(expected, device=x.device)
+        if noise.shape != expected:
+            raise ValueError(f"noise has shape {tuple(noise.shape)}; expected {expected}, see noise()")
+        mean, variance = self.encode(x, counts)  # (E, B, Z) or (N, Z)
+        image = self.decode(mean + variance.sqrt() * _swap(noise), counts)  # (E, B, D) or (N, D)
+        squared_error = (_swap(x if target is None else target) - image).square().sum(dim=-1)  # (E, B) or (N,)
         reconstruction = squared_error / (2 * self.decoder_std**2) + self.constant
-        kl = 0.5 * (variance + mean.square() - 1 - variance.log()).sum(dim=2)  # (E, B)
-        return ELBO(reconstruction.T, kl.T)
+        kl = 0.5 * (variance + mean.square() - 1 - variance.log()).sum(dim=-1)  # (E, B) or (N,)
+        return ELBO(reconstruction, kl) if counts is not None else ELBO(reconstruction.T, kl.T)
 
-    def losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Tensor:
-        reconstruction, kl = self.elbo(x, y, noise)
-        return reconstruction + kl  # (B, E)
+    def losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None, counts: Sequence[int] | None = None) -> Tensor:
+        reconstruction, kl = self.elbo(x, y, noise, counts)
+        return reconstruction + kl  # (B, E) or (N,)
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
@@ -254,5 +267,5 @@ class VAEExperts(Experts):
                 )
 
 
-def _experts_first(x: Tensor) -> Tensor:
-    return x.transpose(0, 1) if x.dim() == 3 else x  # (B, E, D) → (E, B, D)
+def _swap(x: Tensor) -> Tensor:
+    return x.transpose(0, 1) if x.dim() == 3 else x  # (B, E, D) → (E, B, D) and back; (B, D) as it is

@@ -26,6 +26,9 @@ class ExpertLinear(nn.Module):
     Shape:
         in: (B, in_features), the same input for every expert, or (E, B, in_features), one each
         out: (E, B, out_features)
+
+        With `counts`, how many rows belong to each expert, the input is (N, in_features), the rows of the first expert
+        first, and the output (N, out_features): only these pairs of row and expert are computed (chapter 6).
     """
 
     def __init__(self, num_experts: int, in_features: int, out_features: int) -> None:
@@ -37,7 +40,10 @@ class ExpertLinear(nn.Module):
         for weight in self.weight:
             nn.init.xavier_uniform_(weight)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, counts: Sequence[int] | None = None) -> Tensor:
+        if counts is not None:
+            parts = zip(x.split(counts), self.weight, self.bias, strict=True)
+            return torch.cat([torch.addmm(bias, rows, weight) for rows, weight, bias in parts])  # (N, out)
         if x.dim() == 2:
             x = x.expand(len(self.weight), *x.shape)  # (E, B, in), a view: no copies
         return torch.baddbmm(self.bias, x, self.weight)  # (E, B, out)
@@ -47,12 +53,22 @@ class ExpertLinear(nn.Module):
         return f"num_experts={experts}, in_features={in_features}, out_features={out_features}"
 
 
-def expert_mlp(num_experts: int, sizes: Sequence[int], activation: Activation) -> nn.Sequential:
-    """E multilayer perceptrons with layer sizes `sizes`; the activation stands between layers, not after the last."""
-    layers: list[nn.Module] = []
-    for n_in, n_out in pairwise(sizes):
-        layers += [ExpertLinear(num_experts, n_in, n_out), make_activation(activation)]
-    return nn.Sequential(*layers[:-1])
+class ExpertMLP(nn.Sequential):
+    """E multilayer perceptrons with layer sizes `sizes`; the activation stands between layers, not after the last.
+
+    Shapes are those of `ExpertLinear`.
+    """
+
+    def __init__(self, num_experts: int, sizes: Sequence[int], activation: Activation) -> None:
+        layers: list[nn.Module] = []
+        for n_in, n_out in pairwise(sizes):
+            layers += [ExpertLinear(num_experts, n_in, n_out), make_activation(activation)]
+        super().__init__(*layers[:-1])
+
+    def forward(self, x: Tensor, counts: Sequence[int] | None = None) -> Tensor:
+        for layer in self:
+            x = layer(x, counts) if isinstance(layer, ExpertLinear) else layer(x)
+        return x
 
 
 def make_activation(name: Activation) -> nn.Module:

@@ -74,9 +74,10 @@ class MixtureOfExperts(nn.Module):
         """mean_b Σ_i p_i loss_i, a scalar; with top_k the sum runs over the experts chosen for each example."""
         if self.top_k is None:
             return (p * self.experts.losses(x, y, noise)).sum(dim=1).mean()
-        rows, weight = dispatch(p, self.top_k)  # (C, E) each
-        own = noise[rows, torch.arange(self.num_experts, device=rows.device)]  # (C, E, Z)
-        return (weight * self.experts.losses(x[rows], y[rows], own)).sum() / len(x)
+        route = dispatch(p, self.top_k)  # N = B top_k pairs of example and expert
+        own = noise[route.rows, route.experts]  # (N, Z)
+        losses = self.experts.losses(x[route.rows], y[route.rows], own, route.counts)  # (N,)
+        return (route.weight * losses).sum() / len(x)
 
     @torch.no_grad()
     def assign(self, x: Tensor) -> Tensor:

@@ -79,8 +79,8 @@ def fit(
         device: "cpu", "cuda", "mps", or None for the best there is.
         precision: "fp32", or "bf16" for bfloat16 matrix products with float32 weights and losses. Where the processor
             has no bfloat16 of its own, it warns and computes in float32, which is faster there.
-        compile: whether to compile the step, which takes some seconds first. Where that fails it warns and goes on
-            uncompiled.
+        compile: whether to compile the step, which takes some seconds first. Where that fails, or several
+            processes train together, it warns and goes on uncompiled.
         checkpoint: a file written after every epoch. If it exists, training goes on from there, to the same weights as
             if it had never stopped.
         progress: whether to show a progress bar.
@@ -136,6 +136,8 @@ def fit(
 
         if compile and alone:
             step = compiled_step(objective, optimizer, otherwise=step)
+        elif compile:
+            warnings.warn("several processes train uncompiled: a compiled step would not share gradients", stacklevel=2)
         steps = len(x) // batch_size
         with tqdm(
             total=epochs, initial=len(history), unit="epoch", leave=False, disable=not (progress and first)

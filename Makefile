@@ -1,5 +1,5 @@
 # Each target does its own set-up on a fresh machine with Python 3.11+ and make.
-# ARGS goes to pytest and to tools/execute.py: make test ARGS="-k site", make execute ARGS=--help
+# ARGS goes to pytest, tools/execute.py and benchmarks/speed.py: make test ARGS="-k site", make execute ARGS=--help
 
 PYTHON ?= python3
 VENV   := .venv
@@ -9,13 +9,14 @@ HTML   := book/_build/html
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book test execute lab address clean
+.PHONY: help setup book test execute bench lab address clean
 
 help:
 	@echo "make setup            makes .venv and installs the requirements"
 	@echo "make book             builds the HTML book, warnings as errors"
 	@echo "make test             builds the book, then lints and runs every test"
 	@echo "make execute          runs the chapters whose outputs are stale"
+	@echo "make bench            measures the speed of the model on this machine"
 	@echo "make lab              opens the chapters in JupyterLab"
 	@echo "make address URL=...  makes every link point at the repository https://github.com/OWNER/NAME"
 	@echo "make clean            removes what was built; keeps .venv"
@@ -54,6 +55,10 @@ test: book
 execute: $(STAMP)
 	@echo "Running the chapters whose outputs are stale"
 	@$(BIN)/python tools/execute.py $(ARGS)
+
+bench: $(STAMP)
+	@echo "Measuring how fast the model trains; leave the machine alone meanwhile"
+	@$(BIN)/python benchmarks/speed.py $(ARGS)
 
 lab: $(STAMP)
 	@echo "Opening the chapters in JupyterLab"

@@ -28,13 +28,17 @@ def train_and_score(
     epochs: int,
     seed: int,
     watch: Callable[[int, MixtureOfExperts], None] | None = None,
+    **options,
 ) -> dict:
-    """One run as `run_all` wants it. No label reaches the training; `watch` sees the model after every epoch."""
+    """One run as `run_all` wants it. No label reaches the training; `watch` sees the model after every epoch.
+
+    The options are those of `fit`.
+    """
     torch.manual_seed(seed)
     model = build()
     history = fit(
         model, train.images, train.images, epochs=epochs, batch_size=100, lr=1e-3, seed=seed, progress=False,
-        on_epoch=watch,
+        on_epoch=watch, **options,
     )  # fmt: skip
     return {
         "metrics": {**score(model, test), "train_expected": history.expected},

@@ -20,8 +20,9 @@ def compiled_step(
         g = ∇ total;   m ← β₁ m + (1 - β₁) g;   v ← β₂ v + (1 - β₂) g²;   θ ← θ - lr m̂ / (√v̂ + ε)
 
     with m̂ = m / (1 - β₁ᵗ) and v̂ = v / (1 - β₂ᵗ) (Kingma and Ba 2015, arXiv:1412.6980, algorithm 1). PyTorch's Adam
-    does the same in a call of its own, for which all gradients go out to memory and come back; in one graph they are
-    used where they arise. The moments are the optimiser's own, so a checkpoint knows no difference. Chapter 6.
+    does the same in a call of its own. Here each weight's update is one pass over its gradient as the product left it,
+    and everything between the products is one pass, too. The moments are the optimiser's own, so a checkpoint knows no
+    difference. What was compiled before in this process is forgotten. Explained in chapter 6.
 
     Args:
         objective: the two parts of the loss of a batch.
@@ -43,36 +44,40 @@ def compiled_step(
     states = [optimizer.state[p] for p in weights]
     moments = [(state["exp_avg"], state["exp_avg_sq"]) for state in states]
     (beta1, beta2), eps = optimizer.defaults["betas"], optimizer.defaults["eps"]
-    t = int(states[0]["step"])
-    rates = [torch.zeros((), device=p.device) for p in weights]  # lr / (1 - β₁ᵗ), one for each weight
+    t = start = int(states[0]["step"])
+    groups = optimizer.param_groups
+    step_sizes = [torch.zeros((), device=weights[0].device) for _ in groups]  # lr / (1 - β₁ᵗ)
+    step_size_of = [size for size, group in zip(step_sizes, groups, strict=True) for _ in group["params"]]
     unbias = torch.zeros((), device=weights[0].device)  # 1 / (1 - β₂ᵗ)
 
-    @torch.compile(fullgraph=True, dynamic=False)
     def step(x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
         loss = objective(x, y, noise)
         gradients = torch.autograd.grad(loss.total, weights)
         with torch.no_grad():
-            for p, g, (m, v), rate in zip(weights, gradients, moments, rates, strict=True):
+            for p, g, (m, v), step_size in zip(weights, gradients, moments, step_size_of, strict=True):
                 m.lerp_(g, 1 - beta1)
                 v.lerp_(g.square(), 1 - beta2)
-                p.sub_(rate * m / ((v * unbias).sqrt() + eps))
+                p.sub_(step_size * m / ((v * unbias).sqrt() + eps))
         return torch.stack(loss).detach()
 
+    compiled = None
     failed = False
 
     def try_step(x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
-        nonlocal failed, t
+        nonlocal compiled, failed, t
         if failed:
             return otherwise(x, y, noise)
         unbias.fill_(1 / (1 - beta2 ** (t + 1)))
-        lrs = [group["lr"] for group in optimizer.param_groups for _ in group["params"]]
-        for rate, lr in zip(rates, lrs, strict=True):
-            rate.fill_(lr / (1 - beta1 ** (t + 1)))
+        for step_size, group in zip(step_sizes, groups, strict=True):
+            step_size.fill_(group["lr"] / (1 - beta1 ** (t + 1)))
         try:
-            losses = step(x, y, noise)
-        except torch._dynamo.exc.TorchDynamoException as error:  # while compiling: nothing has been changed yet
+            compiled = compiled or torch.compile(step, fullgraph=True, dynamic=False)
+            losses = compiled(x, y, noise)
+        except RuntimeError as error:
+            if t > start:  # it has worked before, so this is no failure to compile
+                raise
             failed = True
-            _warn(str(error).strip().splitlines()[0])
+            _warn((str(error).strip() or type(error).__name__).splitlines()[0])
             return otherwise(x, y, noise)
         t += 1
         for state in states:

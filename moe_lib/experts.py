@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from moe_lib.layers import Activation, ExpertMLP, require_matrix, require_positive
+from moe_lib.layers import Activation, expert_mlp, require_matrix, require_positive
 
 
 class Objective(NamedTuple):
@@ -109,7 +109,7 @@ class RegressionExperts(Experts):
         require_positive("degree", degree)
         self.num_experts, self.in_features, self.out_features = num_experts, in_features, out_features
         self.degree = degree
-        self.layers = ExpertMLP(num_experts, [in_features * degree, *hidden, out_features], activation)
+        self.layers = expert_mlp(num_experts, [in_features * degree, *hidden, out_features], activation)
 
     def extra_repr(self) -> str:
         return f"degree={self.degree}"
@@ -172,8 +172,8 @@ class VAEExperts(Experts):
         require_positive("latent", latent)
         self.num_experts, self.in_features, self.out_features = num_experts, in_features, in_features
         self.latent, self.decoder_std = latent, decoder_std
-        self.encoder = ExpertMLP(num_experts, [in_features, *hidden, 2 * latent], activation)
-        self.decoder = ExpertMLP(num_experts, [latent, *reversed(hidden), in_features], activation)
+        self.encoder = expert_mlp(num_experts, [in_features, *hidden, 2 * latent], activation)
+        self.decoder = expert_mlp(num_experts, [latent, *reversed(hidden), in_features], activation)
 
     @property
     def constant(self) -> float:

@@ -53,22 +53,21 @@ class ExpertLinear(nn.Module):
         return f"num_experts={experts}, in_features={in_features}, out_features={out_features}"
 
 
-class ExpertMLP(nn.Sequential):
-    """E multilayer perceptrons with layer sizes `sizes`; the activation stands between layers, not after the last.
-
-    Shapes are those of `ExpertLinear`.
-    """
-
-    def __init__(self, num_experts: int, sizes: Sequence[int], activation: Activation) -> None:
-        layers: list[nn.Module] = []
-        for n_in, n_out in pairwise(sizes):
-            layers += [ExpertLinear(num_experts, n_in, n_out), make_activation(activation)]
-        super().__init__(*layers[:-1])
+class ExpertSequential(nn.Sequential):
+    """Layers one after the other; shapes are those of `ExpertLinear`."""
 
     def forward(self, x: Tensor, counts: Sequence[int] | None = None) -> Tensor:
         for layer in self:
             x = layer(x, counts) if isinstance(layer, ExpertLinear) else layer(x)
         return x
+
+
+def expert_mlp(num_experts: int, sizes: Sequence[int], activation: Activation) -> ExpertSequential:
+    """E multilayer perceptrons with layer sizes `sizes`; the activation stands between layers, not after the last."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(sizes):
+        layers += [ExpertLinear(num_experts, n_in, n_out), make_activation(activation)]
+    return ExpertSequential(*layers[:-1])
 
 
 def make_activation(name: Activation) -> nn.Module:

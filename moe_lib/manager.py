@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from moe_lib.layers import Activation, ExpertMLP, require_matrix, require_positive
+from moe_lib.layers import Activation, expert_mlp, require_matrix, require_positive
 
 
 class Manager(nn.Module):
@@ -30,7 +30,7 @@ class Manager(nn.Module):
         super().__init__()
         require_positive("num_experts", num_experts)
         self.in_features, self.num_experts = in_features, num_experts
-        self.layers = ExpertMLP(1, [in_features, *hidden, num_experts], activation)
+        self.layers = expert_mlp(1, [in_features, *hidden, num_experts], activation)
 
     def forward(self, x: Tensor) -> Tensor:
         require_matrix("x", x, self.in_features)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from moe_lib.balance import Balance
 from moe_lib.experts import Experts, Objective
+from moe_lib.layers import require_matrix
 from moe_lib.processes import gather
 from moe_lib.routing import dispatch
 
@@ -23,8 +24,8 @@ class MixtureOfExperts(nn.Module):
         experts: E models with a loss per example and expert.
         balance: a balancing term of `moe_lib.balance`, or None. It sees all of p, top_k or not, and where several
             processes train together, the p of all of them.
-        top_k: how many experts compute each example in training, those with the largest p, whose p is then scaled to
-            sum to one. None is all of them. Explained in chapter 6.
+        top_k: how many experts compute each example in training, at least 2: those with the largest p, whose p is then
+            scaled to sum to one. None is all of them. Such a step cannot be compiled. Explained in chapter 6.
 
     Raises:
         ValueError: if manager and experts differ in the number of experts or the size of x, or top_k is out of range.
@@ -40,8 +41,11 @@ class MixtureOfExperts(nn.Module):
             )
         if getattr(manager, "in_features", experts.in_features) != experts.in_features:
             raise ValueError(f"the manager takes {manager.in_features} features, the experts {experts.in_features}")
-        if top_k is not None and not 1 <= top_k <= experts.num_experts:
-            raise ValueError(f"top_k is {top_k}; choose 1 to {experts.num_experts} experts, or None for all")
+        if top_k is not None and not 2 <= top_k <= experts.num_experts:
+            raise ValueError(
+                f"top_k is {top_k}; choose 2 to {experts.num_experts} experts, or None for all. (With one alone its "
+                f"scaled p is 1 whatever the manager says, and the manager learns nothing from the experts)"
+            )
         self.manager, self.experts, self.balance, self.top_k = manager, experts, balance, top_k
 
     def extra_repr(self) -> str:
@@ -60,7 +64,10 @@ class MixtureOfExperts(nn.Module):
         return self.experts.noise(n, generator)
 
     def objective(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Objective:
-        """The two parts of the loss of a batch x (B, D), y (B, D_out). The noise is drawn here if it is not given."""
+        """The two parts of the loss of a batch x (B, D), y (B, D_out). The noise is drawn here if it is not given.
+
+        Where several processes train together, all of them must call it: they exchange p.
+        """
         p = self.gate(x)  # (B, E)
         return Objective(
             expected=self.expected_loss(p, x, y, self.noise(len(x)) if noise is None else noise),
@@ -95,6 +102,8 @@ class MixtureOfExperts(nn.Module):
 
     def check(self, x: Tensor, y: Tensor) -> None:
         """Raises TypeError or ValueError on data that the experts cannot learn from; see `Experts.check`."""
+        require_matrix("x", x, self.experts.in_features)
+        require_matrix("y", y, self.experts.out_features)
         self.experts.check(x, y)
 
 

@@ -32,8 +32,8 @@ def gather(p: Tensor) -> Tensor:
     r"""The gate probabilities of the global batch, (B / n, E) from each of n processes → (B, E), with gradients.
 
     A balancing term is no mean over examples: the variance of a sum over 100 images is not the mean of the variances
-    over two halves. Each process would ask for balance within its own few images, which is another term, and a
-    stricter one. So every process sees all of p, as if it were alone (Qiu et al. 2025, arXiv:2501.11873). Chapter 6.
+    over two halves. Each process would ask for balance within its own few images, which is another term. So every
+    process sees all of p, as if it were alone (Qiu et al. 2025, arXiv:2501.11873). Explained in chapter 6.
     """
     if num_processes() == 1:
         return p

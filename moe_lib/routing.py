@@ -28,7 +28,7 @@ def dispatch(p: Tensor, top_k: int) -> Route:
 
     Args:
         p: gate probabilities (B, E).
-        top_k: from 1 to E.
+        top_k: from 1 to E; with 1 the weights are all 1, and no gradient reaches the manager.
     """
     share, chosen = p.topk(top_k, dim=1)  # (B, k) each
     share = share / share.sum(dim=1, keepdim=True)

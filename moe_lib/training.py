@@ -63,7 +63,7 @@ def fit(
     Every epoch visits the examples in a new order; those left over from the last whole batch sit it out, since a
     balancing term may depend on the batch size. Afterwards the model is back on the device that it came from.
     Under torchrun, with a process group, each process computes its share of every batch, and all of them end with the
-    same weights and the same history. Explained in chapter 2; what makes it fast, in chapter 6.
+    same weights and the same losses. Explained in chapter 2; what makes it fast, in chapter 6.
 
     Args:
         model: `MixtureOfExperts`, or `Experts` alone.
@@ -75,14 +75,15 @@ def fit(
         seed: of the order of examples and of all noise. On a CPU, with the same number of threads and the same starting
             weights (``torch.manual_seed`` before the model is built), a run repeats bit for bit.
         schedule: "constant", or "one-cycle": lr rises from a 25th to its full value over the first three tenths of all
-            steps, then falls to nearly zero, along half a cosine each (Smith and Topin, arXiv:1708.07120).
+            steps, then falls to nearly zero, along half a cosine each. The idea is Smith and Topin's
+            (arXiv:1708.07120), the shape that of PyTorch's OneCycleLR.
         device: "cpu", "cuda", "mps", or None for the best there is.
-        precision: "fp32", or "bf16" for bfloat16 matrix products with float32 weights and losses. Where the processor
-            has no bfloat16 of its own, it warns and computes in float32, which is faster there.
-        compile: whether to compile the step, which takes some seconds first. Where that fails, or several
-            processes train together, it warns and goes on uncompiled.
+        precision: "fp32", or "bf16" for layers in bfloat16 with float32 weights, softmax and losses. Where the
+            processor has no bfloat16 of its own, it warns and computes in float32, which is faster there.
+        compile: whether to compile the step, which takes some seconds first and forgets what was compiled before. Where
+            that fails, or several processes train together, it warns and goes on uncompiled.
         checkpoint: a file written after every epoch. If it exists, training goes on from there, to the same weights as
-            if it had never stopped.
+            if it had never stopped. Where several processes train together, a path that all of them see.
         progress: whether to show a progress bar.
         on_epoch: called with the number of finished epochs, 0 before the first, and the model. A resumed run does not
             call it again for the epochs of its checkpoint.
@@ -106,11 +107,12 @@ def fit(
     noise = torch.Generator(device).manual_seed(int(torch.randint(2**62, (1,), generator=order)))
     history = History()
     try:
-        model.to(device).train()
+        trained = processes.wrap(model.to(device).train())
         state = None
         if checkpoint is not None:
             settings = {"model": repr(model), "data": digest(x, y), "batch_size": batch_size, "seed": seed, "lr": rates}
             settings |= {"precision": precision, "compile": compile, "device": device.type, "schedule": schedule}
+            settings |= {"processes": processes.num_processes()}
             settings |= {"epochs": epochs} if schedule != "constant" else {}  # a schedule knows where it ends
             state = RunState(model, optimizer, {"order": order, "noise": noise}, history, settings)
         if state and Path(checkpoint).exists():
@@ -121,7 +123,6 @@ def fit(
         same = y is x  # then one copy of the images will do
         x = x.to(device)
         y = x if same else y.to(device)
-        trained = processes.wrap(model)
 
         def objective(x: Tensor, y: Tensor, noise: Tensor) -> Objective:
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
@@ -232,7 +233,10 @@ _SCHEDULES: dict[str, Callable[[float], float]] = {"constant": lambda done: 1.0,
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices itself; one that imitates it is faster in float32."""
+    """Whether the device multiplies bfloat16 matrices itself; one that imitates it is faster in float32.
+
+    CUDA devices and x86 processors are asked; of others it is assumed.
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64"):

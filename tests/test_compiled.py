@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_training import assert_same_bits, small_moe_vae, train, weights
+from test_training import assert_same_bits, needs_bf16, small_moe_vae, train, weights
 
 from moe_lib import ImportanceCV2, Information, SwitchBalance, VAEExperts
 
@@ -18,6 +18,23 @@ def test_the_compiled_step_trains_as_the_plain_one_does():
     assert train(compiled, compile=True).total == pytest.approx(train(plain).total, rel=1e-5)
     for name, value in weights(plain).items():
         torch.testing.assert_close(weights(compiled)[name], value, rtol=1e-3, atol=1e-5)
+
+
+@compiles
+@needs_bf16
+def test_the_fast_path_of_chapter_6_trains_as_the_plain_one_does():
+    exact = train(small_moe_vae())
+    fast = train(small_moe_vae(), precision="bf16", compile=True)
+    constant = small_moe_vae().experts.constant
+    assert [loss - constant for loss in fast.expected] == pytest.approx(
+        [loss - constant for loss in exact.expected], rel=5e-3
+    )
+
+
+@compiles
+def test_a_schedule_reaches_the_compiled_step():
+    plain = train(small_moe_vae(), schedule="one-cycle")
+    assert train(small_moe_vae(), schedule="one-cycle", compile=True).total == pytest.approx(plain.total, rel=1e-5)
 
 
 @compiles

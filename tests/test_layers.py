@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from moe_lib import ExpertLinear, FixedManager, Manager
-from moe_lib.layers import ExpertMLP
+from moe_lib.layers import expert_mlp
 
 
 def as_loop(layer: ExpertLinear) -> list[nn.Linear]:
@@ -38,7 +38,7 @@ def test_each_expert_starts_glorot_uniform():
 
 
 def test_no_activation_after_the_last_layer():
-    assert [type(m) for m in ExpertMLP(2, [3, 4, 5], "relu")] == [ExpertLinear, nn.ReLU, ExpertLinear]
+    assert [type(m) for m in expert_mlp(2, [3, 4, 5], "relu")] == [ExpertLinear, nn.ReLU, ExpertLinear]
 
 
 def test_manager_is_an_mlp_of_plain_layers():

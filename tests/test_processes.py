@@ -9,7 +9,7 @@ import pytest
 import torch
 from test_training import small_moe_vae, train, weights
 
-from moe_lib import ImportanceVariance, processes
+from moe_lib import CheckpointError, ImportanceVariance, processes
 
 TOLERANCE = 1e-5  # relative: float32 sums of the same numbers in another order
 
@@ -21,7 +21,7 @@ from test_processes import local_balance
 from test_training import small_moe_vae, train, weights
 dist.init_process_group("gloo")
 checkpoint = sys.argv[3] or None
-model = small_moe_vae(seed=dist.get_rank())  # other weights on the second: the first one's count
+model = small_moe_vae(seed=int(sys.argv[6]) + dist.get_rank())  # other weights on the second: the first's count
 if sys.argv[4]:
     local_balance()
 history = train(model, epochs=int(sys.argv[5]), checkpoint=checkpoint)
@@ -39,11 +39,11 @@ def local_balance():
     moe_lib.mixture.gather = lambda p: p
 
 
-def two_processes(folder, checkpoint="", local="", epochs=3):
+def two_processes(folder, checkpoint="", local="", epochs=3, seed=0):
     script = folder / "two.py"
     script.write_text(TWO)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
-    arguments = [str(Path(__file__).parent), str(folder), str(checkpoint), local, str(epochs)]
+    arguments = [str(Path(__file__).parent), str(folder), str(checkpoint), local, str(epochs), str(seed)]
     subprocess.run(command + arguments, check=True, capture_output=True, text=True, timeout=120)
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
 
@@ -68,8 +68,10 @@ def test_balancing_each_part_alone_is_another_term(tmp_path):
 def test_a_run_of_two_processes_goes_on_from_its_checkpoint(tmp_path):
     whole, _ = two_processes(tmp_path)
     two_processes(tmp_path, checkpoint=tmp_path / "run.safetensors", epochs=2)
-    resumed, _ = two_processes(tmp_path, checkpoint=tmp_path / "run.safetensors")
+    resumed, _ = two_processes(tmp_path, checkpoint=tmp_path / "run.safetensors", seed=7)  # the file brings the weights
     assert resumed == whole
+    with pytest.raises(CheckpointError, match="processes 2 there, 1 here"):
+        train(small_moe_vae(), checkpoint=tmp_path / "run.safetensors")
 
 
 def test_alone_nothing_happens():

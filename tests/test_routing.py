@@ -34,6 +34,12 @@ def mixture(request):
     return lambda top_k: MixtureOfExperts(Manager(16, 4), RegressionExperts(4, 16, 16), top_k=top_k)
 
 
+def test_examples_of_their_own_are_nothing_for_a_mixture(mixture):
+    x = torch.rand(4, 4, 16)
+    with pytest.raises(ValueError, match=r"x has shape \(4, 4, 16\); expected \(B, 16\)"):
+        mixture(2).check(x, x)
+
+
 def gradients(model, x, noise):
     model.zero_grad()
     model.objective(x, x, noise).total.backward()
@@ -62,24 +68,37 @@ def test_two_of_four_equals_the_sum_by_hand(mixture):
 
 def test_the_balancing_term_sees_all_of_p():
     torch.manual_seed(0)
-    model = MixtureOfExperts(Manager(16, 4), VAEExperts(4, 16, (8,), 2), ImportanceVariance(0.1), top_k=1)
+    model = MixtureOfExperts(Manager(16, 4), VAEExperts(4, 16, (8,), 2), ImportanceVariance(0.1), top_k=2)
     x = torch.rand(9, 16)
     torch.testing.assert_close(model.objective(x, x).balancing, ImportanceVariance(0.1)(model.gate(x)))
 
 
 def test_experts_that_got_no_example_learn_nothing():
     torch.manual_seed(0)
-    model = MixtureOfExperts(Manager(16, 4), VAEExperts(4, 16, (8,), 2), top_k=1)
-    x = torch.rand(3, 16)  # three examples cannot keep four experts busy
-    idle = sorted(set(range(4)) - set(model.assign(x).tolist()))
-    grads = gradients(model, x, model.noise(3))
-    assert idle
+    model = MixtureOfExperts(Manager(16, 4), VAEExperts(4, 16, (8,), 2), top_k=2)
+    x = torch.rand(1, 16)  # one example cannot keep four experts busy
+    idle = model.gate(x)[0].topk(2, largest=False).indices.tolist()
+    grads = gradients(model, x, model.noise(1))
     assert all(grads["experts.encoder.0.weight"][expert].count_nonzero() == 0 for expert in idle)
 
 
-@pytest.mark.parametrize("top_k", [0, 5])
+def test_the_manager_learns_from_the_chosen_experts(mixture):
+    model = mixture(2)
+    model.balance = None
+    x = torch.rand(9, 16)
+    noise = model.noise(9)
+    logits = model.manager(x)
+    p, losses = logits.softmax(1), model.expert_losses(x, x, noise)
+    (got,) = torch.autograd.grad(model.expected_loss(p, x, x, noise), [logits])
+    share = torch.zeros(9, 4).scatter(1, p.topk(2).indices, p.topk(2).values).detach()
+    share = share / share.sum(1, keepdim=True)
+    by_hand = share * (losses - (share * losses).sum(1, keepdim=True)) / 9  # chapter 2's gradient, over the chosen
+    torch.testing.assert_close(got, by_hand, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("top_k", [0, 1, 5])
 def test_a_top_k_out_of_range_is_refused(top_k):
-    with pytest.raises(ValueError, match=f"top_k is {top_k}; choose 1 to 4 experts"):
+    with pytest.raises(ValueError, match=f"top_k is {top_k}; choose 2 to 4 experts"):
         MixtureOfExperts(Manager(1, 4), RegressionExperts(4), top_k=top_k)
 
 

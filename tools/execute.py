@@ -62,6 +62,8 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
+        if not cell.metadata.get("tags"):
+            cell.metadata.pop("tags", None)  # papermill gives every cell an empty list
         if cell.cell_type == "code":
             for out in cell.outputs:
                 if out.get("name") == "stderr":  # a progress bar is a line that returns to its start again and again

@@ -1,0 +1,39 @@
+"""Trains the post's model in as many processes as torchrun starts, for each the same number of threads.
+
+    torchrun --standalone --nproc-per-node 2 benchmarks/processes.py --epochs 3
+
+Each process computes its share of every batch of 100; the balancing term sees the whole batch. With one process,
+and up to the rounding of float32 with any number, the curve is that of the chapters.
+"""
+
+import argparse
+import json
+
+import torch
+import torch.distributed as dist
+
+from moe_lib import fit, mnist, moe_vae, processes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1, help="threads of each process on a CPU")
+    arguments = parser.parse_args()
+
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    torch.set_num_threads(arguments.threads)
+    if torch.cuda.is_available():
+        torch.cuda.set_device(dist.get_node_local_rank())
+    train, _ = mnist()
+    torch.manual_seed(0)
+    model = moe_vae()
+    history = fit(model, train.images, train.images, epochs=arguments.epochs, batch_size=100, lr=1e-3, seed=0)
+    if processes.rank() == 0:
+        curve = {"expected": history.expected, "balancing": history.balancing, "seconds": history.seconds}
+        print(json.dumps({"processes": processes.num_processes(), **curve}))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,276 @@
+"""How fast is the post's model, written and computed in six ways, on this machine? And with more experts?
+
+    make bench                      on the best device there is; a quarter of an hour on two cores
+    make bench ARGS="--quick"       fewer rounds, and nothing is written
+
+Writes book/results/speed_DEVICE.json. Each way runs in a process of its own; they take turns, an epoch each, so that a
+noisy quarter of an hour hits all alike, and the medians are reported. Chapter 6 reads the file.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import plain
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from moe_lib import Digits, ImportanceCV2, fit, mnist, moe_vae, resolve_device
+from moe_lib.results import device_name, save_results
+from moe_lib.training import has_bf16
+
+HERE = Path(__file__)
+SEED = 0
+BATCH = 100
+WAYS = {
+    "loop": "ten modules in a loop, Adam as it comes",
+    "loop-fused": "ten modules in a loop, fused Adam",
+    "fp32": "moe_lib",
+    "fp32-compiled": "moe_lib, compiled",
+    "bf16": "moe_lib, bfloat16",
+    "bf16-compiled": "moe_lib, bfloat16 and compiled",
+}
+EXPERTS = (10, 20, 40, 80, 160)
+
+
+def rate(dtype: torch.dtype, device: torch.device, size: int) -> float:
+    """Floating-point operations a second of one large product (size, size) × (size, size): the median of nine."""
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    seconds = []
+    for _ in range(12):
+        synchronize(device)
+        start = time.perf_counter()
+        a @ b
+        synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / statistics.median(seconds[3:])
+
+
+def bandwidth(device: torch.device) -> float:
+    """Bytes a second, read and written, of copying half a gigabyte: the median of nine."""
+    a = torch.zeros(2**27, device=device)
+    b, seconds = torch.zeros_like(a), []
+    for _ in range(12):
+        synchronize(device)
+        start = time.perf_counter()
+        b.copy_(a)
+        synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    return 2 * a.nbytes / statistics.median(seconds[3:])
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def operations(images: torch.Tensor) -> int:
+    """Floating-point operations of the products in one epoch of the post's model, forward and backward."""
+    model = plain.PlainMixture()
+    with FlopCounterMode(display=False) as counter:
+        model(images[:BATCH]).backward()
+    return counter.get_total_flops() * (len(images) // BATCH)
+
+
+def needed() -> dict[str, int]:
+    """Bytes of the parameters, of Adam's two moments, and of what one batch keeps for its backward pass."""
+    model = moe_vae()
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    x = torch.rand(BATCH, 784)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss = model.objective(x, x)
+    parameters = sum(p.nbytes for p in model.parameters())
+    del loss
+    return {"parameters": parameters, "moments": 2 * parameters, "activations": sum(kept.values())}
+
+
+class Memory:
+    """Peak memory of this process, in bytes, beyond what it holds now."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+            self.base = torch.cuda.memory_allocated()
+        elif sys.platform == "linux":
+            ctypes.CDLL(None).malloc_trim(0)  # hand back what reading the data has left
+            Path("/proc/self/clear_refs").write_text("5")
+            self.base = self._status("VmRSS")
+
+    def peak(self) -> int | None:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated() - self.base
+        return self._status("VmHWM") - self.base if sys.platform == "linux" else None
+
+    @staticmethod
+    def _status(name: str) -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
+def take_turns(way: str, epochs: int) -> None:
+    """A contender: trains an epoch whenever a line comes in, and answers with its seconds and its peak memory."""
+    device = resolve_device()
+    images = mnist()[0].images
+    options = {"precision": way.split("-")[0], "compile": way.endswith("compiled")}
+    if options["compile"]:
+        torch.compile(torch.sin)(torch.ones(3))  # load the compiler, which is no part of the training
+    memory = Memory(device)
+    start = time.perf_counter()
+
+    def on_epoch(epoch: int, model: object = None) -> None:
+        nonlocal start
+        synchronize(device)
+        print(json.dumps({"seconds": time.perf_counter() - start, "peak": memory.peak()}), flush=True)
+        if epoch < epochs:
+            sys.stdin.readline()
+        start = time.perf_counter()
+
+    torch.manual_seed(SEED)
+    if way.startswith("loop"):
+        plain.train(images.to(device), epochs, fused=way == "loop-fused", on_epoch=on_epoch)
+    else:
+        settings = {"epochs": epochs, "batch_size": BATCH, "lr": 1e-3, "seed": SEED, "progress": False}
+        fit(moe_vae(), images, images, **settings, **options, on_epoch=on_epoch)
+
+
+def race(ways: list[str], rounds: int) -> dict[str, dict]:
+    """All ways in turns: seconds of each round, of the first epoch, and peak memory. One round more warms up."""
+    command = [sys.executable, str(HERE), "--rounds", str(rounds), "--way"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    runners = {way: subprocess.Popen([*command, way], **pipes) for way in ways}
+    found = {way: [] for way in ways}
+    for turn in range(rounds + 2):  # the first answer says: ready
+        for way, runner in runners.items():
+            if turn:
+                runner.stdin.write("go\n")
+                runner.stdin.flush()
+            found[way].append(json.loads(runner.stdout.readline()))
+    for runner in runners.values():
+        runner.communicate()
+    return {
+        way: {
+            "rounds": [a["seconds"] for a in answers[2:]],
+            "first": answers[1]["seconds"],
+            "peak": answers[-1]["peak"],
+        }
+        for way, answers in found.items()
+    }
+
+
+def epoch_seconds(experts: int, top_k: int | None, batch: int, images: torch.Tensor) -> dict[str, float]:
+    """Seconds of an epoch with that many experts, from a few steps, and the peak memory."""
+    steps = 10
+    few = images[: steps * batch]
+    torch.manual_seed(SEED)
+    model = moe_vae(experts, balance=ImportanceCV2(10.0), top_k=top_k)
+    memory = Memory(resolve_device())
+    history = fit(model, few, few, epochs=4, batch_size=batch, lr=1e-3, seed=SEED, progress=False)
+    return {
+        "epoch_seconds": statistics.median(history.seconds[1:]) * len(images) / len(few),
+        "peak": memory.peak(),
+        "parameters": sum(p.nbytes for p in model.parameters()),
+    }
+
+
+def in_processes(number: int, threads: int, epochs: int) -> dict:
+    """Curve and seconds of a run in so many processes."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={number}"]
+    command += [str(HERE.parent / "processes.py"), f"--epochs={epochs}", f"--threads={threads}"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def measure(digits: Digits, device: torch.device, quick: bool) -> Iterator[tuple[dict, dict, float]]:
+    """All that is measured, one after the other: settings, measures, seconds."""
+
+    def timed(config: dict, work: Callable[[], dict]) -> tuple[dict, dict, float]:
+        start = time.perf_counter()
+        return config, work(), time.perf_counter() - start
+
+    types = {"fp32": torch.float32, "bf16": torch.bfloat16}
+    size = 2048 if device.type == "cpu" else 8192
+    for name, dtype in types.items():
+        yield timed({"part": "machine", "precision": name}, lambda dtype=dtype: {"flops": rate(dtype, device, size)})
+    yield timed({"part": "memory"}, lambda: {"bandwidth": bandwidth(device)})
+    yield timed({"part": "model"}, lambda: {"operations": operations(digits.images), **needed()})
+
+    ways = [way for way in WAYS if has_bf16(device) or not way.startswith("bf16")]
+    start = time.perf_counter()
+    found = race(ways, rounds=1 if quick else 5)
+    for way, outcome in found.items():
+        yield {"part": "way", "way": way}, outcome, (time.perf_counter() - start) / len(ways)
+
+    for batch in (100, 1000):
+        for experts in EXPERTS[: 2 if quick else None]:
+            for top_k in (None, 2):
+                config = {"part": "experts", "experts": experts, "top_k": top_k, "batch": batch}
+                yield timed(config, lambda c=config: epoch_seconds(c["experts"], c["top_k"], c["batch"], digits.images))
+
+    cores = os.cpu_count() or 1
+    if device.type == "cpu" and cores > 1:
+        for number, threads in ((1, 1), (1, 2), (2, 1)):
+            config = {"part": "processes", "processes": number, "threads": threads}
+            yield timed(config, lambda n=number, t=threads: in_processes(n, t, epochs=1 if quick else 3))
+
+
+def report(runs: list[dict]) -> str:
+    """The table of the ways."""
+    part = lambda name: [run for run in runs if run["config"]["part"] == name]  # noqa: E731
+    flops = {run["config"]["precision"]: run["metrics"]["flops"] for run in part("machine")}
+    model = part("model")[0]["metrics"]
+    seconds = {run["config"]["way"]: statistics.median(run["metrics"]["rounds"]) for run in part("way")}
+    lines = [f"{'':40} s/epoch   x loop   of the machine's rate   peak memory"]
+    for run in part("way"):
+        way = run["config"]["way"]
+        precision = "bf16" if way.startswith("bf16") else "fp32"
+        share = model["operations"] / seconds[way] / flops[precision]
+        peak = run["metrics"]["peak"]
+        memory = "unknown" if peak is None else f"{peak / 2**20:.0f} MiB"
+        lines.append(
+            f"{WAYS[way]:40} {seconds[way]:7.2f} {seconds['loop'] / seconds[way]:8.2f} "
+            f"{share:12.0%} of {flops[precision] / 1e9:6.0f} GFLOP/s {memory:>10}"
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one round, few sizes; writes nothing")
+    parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.way:
+        take_turns(arguments.way, epochs=arguments.rounds + 1)
+        return
+
+    device, (digits, _), runs = resolve_device(), mnist(), []
+    for config, metrics, seconds in measure(digits, device, arguments.quick):
+        runs.append(
+            {"seed": SEED, "config": config, "metrics": metrics, "seconds": seconds, "device": device_name(device)}
+        )
+        print(f"{config}: {metrics}", flush=True)
+    print(report(runs))
+    if not arguments.quick:
+        what = "the post's MoE-VAE, how fast and how large"
+        unit = "seconds, bytes, floating-point operations (a second)"
+        save_results(f"speed_{device.type}", what, unit, runs, code="benchmarks/speed.py")
+
+
+if __name__ == "__main__":
+    main()

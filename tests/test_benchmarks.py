@@ -1,0 +1,80 @@
+"""The benchmark: it measures the same model, counts what it says it counts, and its results file is whole."""
+
+import json
+import sys
+
+import freshness
+import plain
+import pytest
+import speed
+import torch
+from test_layers import as_loop
+
+from moe_lib import moe_vae
+
+RESULTS = sorted((freshness.BOOK / "results").glob("speed_*.json"))
+
+
+def test_the_plain_model_is_the_library_s(monkeypatch):
+    torch.manual_seed(0)
+    model, obvious = moe_vae(), plain.PlainMixture()
+    managers = (as_loop(model.manager.layers[layer])[0] for layer in (0, 2))
+    for mine, theirs in zip((obvious.manager[0], obvious.manager[2]), managers, strict=True):
+        mine.load_state_dict(theirs.state_dict())
+    for coder in ("encoder", "decoder"):
+        for layer in (0, 2):
+            loops = as_loop(getattr(model.experts, coder)[layer])
+            for expert, theirs in zip(obvious.experts, loops, strict=True):
+                getattr(expert, coder)[layer].load_state_dict(theirs.state_dict())
+    x, noise = torch.rand(7, 784), model.noise(7)
+    drawn = iter(noise.unbind(1))  # (7, 10) for one expert after the other
+    monkeypatch.setattr(torch, "randn_like", lambda mean: next(drawn))
+    torch.testing.assert_close(obvious(x), model.objective(x, x, noise).total)
+
+
+def test_operations_are_those_of_chapter_6():
+    def layers(*sizes):
+        return sum(2 * 100 * n * m * (3 if i else 2) for i, (n, m) in enumerate(sizes))
+
+    step = layers((784, 128), (128, 10)) + 10 * layers((784, 128), (128, 20), (10, 128), (128, 784))
+    assert speed.operations(torch.rand(300, 784)) == 3 * step
+
+
+def test_what_is_needed():
+    needed = speed.needed()
+    weights = sum(p.numel() for p in moe_vae().parameters())
+    assert needed["parameters"] == 4 * weights
+    assert needed["moments"] == 8 * weights
+    pictures = 4 * 10 * 100 * 784  # ten experts' drawings of a batch, kept twice or three times
+    assert 2 * pictures < needed["activations"] < 5 * pictures
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_peak_memory_is_seen_after_it_was_freed():
+    memory = speed.Memory(torch.device("cpu"))
+    held = torch.ones(2**25)  # 128 MiB
+    del held
+    assert 2**27 <= memory.peak() < 1.2 * 2**27
+
+
+def test_a_contender_takes_its_turns():
+    (outcome,) = speed.race(["fp32"], rounds=1).values()
+    assert len(outcome["rounds"]) == 1
+    assert outcome["rounds"][0] > 0
+    assert outcome["first"] > 0
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_the_committed_results_are_whole(path):
+    runs = json.loads(path.read_text())["runs"]
+    ways = {run["config"]["way"]: run["metrics"] for run in runs if run["config"]["part"] == "way"}
+    assert set(ways) == set(speed.WAYS)
+    assert {len(metrics["rounds"]) for metrics in ways.values()} == {5}
+    tried = [run["config"] for run in runs if run["config"]["part"] == "experts"]
+    wanted = [(e, k, b) for b in (100, 1000) for e in speed.EXPERTS for k in (None, 2)]
+    assert [(c["experts"], c["top_k"], c["batch"]) for c in tried] == wanted
+    assert speed.report(runs).count("GFLOP/s") == len(speed.WAYS)
+
+
+def test_there_are_results_of_a_cpu():
+    assert freshness.BOOK / "results" / "speed_cpu.json" in RESULTS

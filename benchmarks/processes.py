@@ -2,8 +2,8 @@
 
     torchrun --standalone --nproc-per-node 2 benchmarks/processes.py --epochs 3
 
-Each process computes its share of every batch of 100; the balancing term sees the whole batch. With one process,
-and up to the rounding of float32 with any number, the curve is that of the chapters.
+Each process computes its share of every batch of 100 (so 2, 4, 5, 10 … of them); the balancing term sees the whole
+batch. The curves agree with that of one process up to the rounding of float32.
 """
 
 import argparse

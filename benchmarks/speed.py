@@ -3,8 +3,9 @@
     make bench                      on the best device there is; a quarter of an hour on two cores
     make bench ARGS="--quick"       fewer rounds, and nothing is written
 
-Writes book/results/speed_DEVICE.json. Each way runs in a process of its own; they take turns, an epoch each, so that a
-noisy quarter of an hour hits all alike, and the medians are reported. Chapter 6 reads the file.
+Writes book/results/speed_DEVICE.json, if this machine can do all of it: without bfloat16 it only prints. Each way
+runs in a process of its own; they take turns, an epoch each, so that a noisy quarter of an hour hits all alike, and
+the medians are reported. Chapter 6 reads the file.
 """
 
 import argparse
@@ -14,7 +15,9 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -67,8 +70,9 @@ def bandwidth(device: torch.device) -> float:
 
 
 def synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
+    """Waits until the device has done what it was asked."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
 
 
 def operations(images: torch.Tensor) -> int:
@@ -128,8 +132,9 @@ def take_turns(way: str, epochs: int) -> None:
     device = resolve_device()
     images = mnist()[0].images
     options = {"precision": way.split("-")[0], "compile": way.endswith("compiled")}
+    warnings.simplefilter("error", UserWarning)  # a way that falls back is none
     if options["compile"]:
-        torch.compile(torch.sin)(torch.ones(3))  # load the compiler, which is no part of the training
+        torch.compile(torch.sin)(torch.ones(3))  # load the compiler: it is part of PyTorch, not of the training
     memory = Memory(device)
     start = time.perf_counter()
 
@@ -150,10 +155,17 @@ def take_turns(way: str, epochs: int) -> None:
 
 
 def race(ways: list[str], rounds: int) -> dict[str, dict]:
-    """All ways in turns: seconds of each round, of the first epoch, and peak memory. One round more warms up."""
+    """All ways in turns: seconds of each round, of the first epoch, and peak memory.
+
+    The first epoch warms up and, where the step is compiled, compiles it from nothing.
+    """
     command = [sys.executable, str(HERE), "--rounds", str(rounds), "--way"]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    runners = {way: subprocess.Popen([*command, way], **pipes) for way in ways}
+    caches = {way: tempfile.TemporaryDirectory() for way in ways}
+    runners = {}
+    for way, cache in caches.items():
+        environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": cache.name}
+        runners[way] = subprocess.Popen([*command, way], **pipes, env=environment)
     found = {way: [] for way in ways}
     for turn in range(rounds + 2):  # the first answer says: ready
         for way, runner in runners.items():
@@ -161,8 +173,9 @@ def race(ways: list[str], rounds: int) -> dict[str, dict]:
                 runner.stdin.write("go\n")
                 runner.stdin.flush()
             found[way].append(json.loads(runner.stdout.readline()))
-    for runner in runners.values():
+    for way, runner in runners.items():
         runner.communicate()
+        caches[way].cleanup()
     return {
         way: {
             "rounds": [a["seconds"] for a in answers[2:]],
@@ -266,7 +279,7 @@ def main() -> None:
         )
         print(f"{config}: {metrics}", flush=True)
     print(report(runs))
-    if not arguments.quick:
+    if not arguments.quick and has_bf16(device):
         what = "the post's MoE-VAE, how fast and how large"
         unit = "seconds, bytes, floating-point operations (a second)"
         save_results(f"speed_{device.type}", what, unit, runs, code="benchmarks/speed.py")

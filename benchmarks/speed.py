@@ -1,7 +1,8 @@
 """How fast is the post's model, written and computed in six ways, on this machine? And with more experts?
 
-    make bench                      on the best device there is; a quarter of an hour on two cores
+    make bench                      on the best device there is; about a quarter of an hour on two cores
     make bench ARGS="--quick"       fewer rounds, and nothing is written
+    make bench ARGS="--part ways"   measures one part again: ways, experts or processes
 
 Writes book/results/speed_DEVICE.json, if this machine can do all of it: without bfloat16 it only prints. Each way
 runs in a process of its own; they take turns, an epoch each, so that a noisy quarter of an hour hits all alike, and
@@ -25,13 +26,14 @@ import plain
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from moe_lib import Digits, ImportanceCV2, fit, mnist, moe_vae, resolve_device
+from moe_lib import Digits, ImportanceCV2, fit, load_results, mnist, moe_vae, resolve_device
 from moe_lib.results import device_name, save_results
 from moe_lib.training import has_bf16
 
 HERE = Path(__file__)
 SEED = 0
 BATCH = 100
+ROUNDS = 7
 WAYS = {
     "loop": "ten modules in a loop, Adam as it comes",
     "loop-fused": "ten modules in a loop, fused Adam",
@@ -41,6 +43,7 @@ WAYS = {
     "bf16-compiled": "moe_lib, bfloat16 and compiled",
 }
 EXPERTS = (10, 20, 40, 80, 160)
+PARTS = {"ways": ("machine", "memory", "model", "way"), "experts": ("experts",), "processes": ("processes",)}
 
 
 def rate(dtype: torch.dtype, device: torch.device, size: int) -> float:
@@ -209,13 +212,14 @@ def in_processes(number: int, threads: int, epochs: int) -> dict:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def measure(digits: Digits, device: torch.device, quick: bool) -> Iterator[tuple[dict, dict, float]]:
-    """All that is measured, one after the other: settings, measures, seconds."""
+def timed(config: dict, work: Callable[[], dict]) -> tuple[dict, dict, float]:
+    """Settings, measures, seconds."""
+    start = time.perf_counter()
+    return config, work(), time.perf_counter() - start
 
-    def timed(config: dict, work: Callable[[], dict]) -> tuple[dict, dict, float]:
-        start = time.perf_counter()
-        return config, work(), time.perf_counter() - start
 
+def measure_ways(digits: Digits, device: torch.device, quick: bool) -> Iterator[tuple[dict, dict, float]]:
+    """What the machine can do, what the model needs, and how fast each way is."""
     types = {"fp32": torch.float32, "bf16": torch.bfloat16}
     size = 2048 if device.type == "cpu" else 8192
     for name, dtype in types.items():
@@ -225,18 +229,22 @@ def measure(digits: Digits, device: torch.device, quick: bool) -> Iterator[tuple
 
     ways = [way for way in WAYS if has_bf16(device) or not way.startswith("bf16")]
     start = time.perf_counter()
-    found = race(ways, rounds=1 if quick else 5)
-    for way, outcome in found.items():
+    for way, outcome in race(ways, rounds=1 if quick else ROUNDS).items():
         yield {"part": "way", "way": way}, outcome, (time.perf_counter() - start) / len(ways)
 
+
+def measure_experts(digits: Digits, device: torch.device, quick: bool) -> Iterator[tuple[dict, dict, float]]:
+    """Dense and top-2, small batches and large, for more and more experts."""
     for batch in (100, 1000):
         for experts in EXPERTS[: 2 if quick else None]:
             for top_k in (None, 2):
                 config = {"part": "experts", "experts": experts, "top_k": top_k, "batch": batch}
                 yield timed(config, lambda c=config: epoch_seconds(c["experts"], c["top_k"], c["batch"], digits.images))
 
-    cores = os.cpu_count() or 1
-    if device.type == "cpu" and cores > 1:
+
+def measure_processes(digits: Digits, device: torch.device, quick: bool) -> Iterator[tuple[dict, dict, float]]:
+    """One process and two, on a machine with at least two cores."""
+    if device.type == "cpu" and (os.cpu_count() or 1) > 1:
         for number, threads in ((1, 1), (1, 2), (2, 1)):
             config = {"part": "processes", "processes": number, "threads": threads}
             yield timed(config, lambda n=number, t=threads: in_processes(n, t, epochs=1 if quick else 3))
@@ -265,6 +273,7 @@ def report(runs: list[dict]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one round, few sizes; writes nothing")
+    parser.add_argument("--part", choices=PARTS, help="measure this part again, and keep the others of the file")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -273,16 +282,21 @@ def main() -> None:
         return
 
     device, (digits, _), runs = resolve_device(), mnist(), []
-    for config, metrics, seconds in measure(digits, device, arguments.quick):
-        runs.append(
-            {"seed": SEED, "config": config, "metrics": metrics, "seconds": seconds, "device": device_name(device)}
-        )
-        print(f"{config}: {metrics}", flush=True)
+    name = f"speed_{device.type}"
+    if arguments.part:
+        runs = [r for r in load_results(name)["runs"] if r["config"]["part"] not in PARTS[arguments.part]]
+    measures = {"ways": measure_ways, "experts": measure_experts, "processes": measure_processes}
+    for part in [arguments.part] if arguments.part else measures:
+        for config, metrics, seconds in measures[part](digits, device, arguments.quick):
+            run = {"config": config, "metrics": metrics, "seconds": seconds, "device": device_name(device)}
+            runs.append({"seed": SEED, **run})
+            print(f"{config}: {metrics}", flush=True)
+    runs.sort(key=lambda run: [p for parts in PARTS.values() for p in parts].index(run["config"]["part"]))
     print(report(runs))
     if not arguments.quick and has_bf16(device):
         what = "the post's MoE-VAE, how fast and how large"
         unit = "seconds, bytes, floating-point operations (a second)"
-        save_results(f"speed_{device.type}", what, unit, runs, code="benchmarks/speed.py")
+        save_results(name, what, unit, runs, code="benchmarks/speed.py")
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def test_the_committed_results_are_whole(path):
     runs = json.loads(path.read_text())["runs"]
     ways = {run["config"]["way"]: run["metrics"] for run in runs if run["config"]["part"] == "way"}
     assert set(ways) == set(speed.WAYS)
-    assert {len(metrics["rounds"]) for metrics in ways.values()} == {5}
+    assert {len(metrics["rounds"]) for metrics in ways.values()} == {speed.ROUNDS}
     tried = [run["config"] for run in runs if run["config"]["part"] == "experts"]
     wanted = [(e, k, b) for b in (100, 1000) for e in speed.EXPERTS for k in (None, 2)]
     assert [(c["experts"], c["top_k"], c["batch"]) for c in tried] == wanted

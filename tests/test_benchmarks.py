@@ -54,7 +54,7 @@ def test_peak_memory_is_seen_after_it_was_freed():
     memory = speed.Memory(torch.device("cpu"))
     held = torch.ones(2**25)  # 128 MiB
     del held
-    assert 2**27 <= memory.peak() < 1.2 * 2**27
+    assert 0.9 * 2**27 < memory.peak() < 1.2 * 2**27  # pages are counted, and some others may go meanwhile
 
 
 def test_a_contender_takes_its_turns():

@@ -46,30 +46,29 @@ EXPERTS = (10, 20, 40, 80, 160)
 PARTS = {"ways": ("machine", "memory", "model", "way"), "experts": ("experts",), "processes": ("processes",)}
 
 
-def rate(dtype: torch.dtype, device: torch.device, size: int) -> float:
-    """Floating-point operations a second of one large product (size, size) × (size, size): the median of nine."""
-    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+def median_seconds(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds of a piece of work: the median of nine, after three to warm up."""
     seconds = []
     for _ in range(12):
         synchronize(device)
         start = time.perf_counter()
-        a @ b
+        work()
         synchronize(device)
         seconds.append(time.perf_counter() - start)
-    return 2 * size**3 / statistics.median(seconds[3:])
+    return statistics.median(seconds[3:])
+
+
+def rate(dtype: torch.dtype, device: torch.device, size: int) -> float:
+    """Floating-point operations a second of one large product (size, size) × (size, size)."""
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    return 2 * size**3 / median_seconds(lambda: a @ b, device)
 
 
 def bandwidth(device: torch.device) -> float:
-    """Bytes a second, read and written, of copying half a gigabyte: the median of nine."""
+    """Bytes a second, read and written, of copying half a gigabyte."""
     a = torch.zeros(2**27, device=device)
-    b, seconds = torch.zeros_like(a), []
-    for _ in range(12):
-        synchronize(device)
-        start = time.perf_counter()
-        b.copy_(a)
-        synchronize(device)
-        seconds.append(time.perf_counter() - start)
-    return 2 * a.nbytes / statistics.median(seconds[3:])
+    b = torch.zeros_like(a)
+    return 2 * a.nbytes / median_seconds(lambda: b.copy_(a), device)
 
 
 def synchronize(device: torch.device) -> None:

@@ -1,13 +1,28 @@
 """Mixtures of experts without labels: the library of the book. Each module is one concept; start with `mixture`."""
 
-from moe_lib.balance import Balance, ImportanceCV2, ImportanceVariance, Information, SwitchBalance, entropy
+from moe_lib.augmentation import Augmentation
+from moe_lib.balance import (
+    Balance,
+    Floor,
+    GateKL,
+    ImportanceCV2,
+    ImportanceVariance,
+    Information,
+    SwitchBalance,
+    Together,
+    entropy,
+)
 from moe_lib.chapter import Chapter, say, table
 from moe_lib.checkpoint import CheckpointError
 from moe_lib.claims import Claims
 from moe_lib.data import Digits, TwoParabolas, mnist, parabolas, two_parabolas
+from moe_lib.examination import Examination, examine
 from moe_lib.experts import ELBO, Experts, Objective, RegressionExperts, VAEExperts
+from moe_lib.gates import AnnealedManager, BiasedManager, SinkhornManager
+from moe_lib.invariance import InvariantMixture, pair_information
 from moe_lib.layers import ExpertLinear
-from moe_lib.manager import FixedManager, Manager
+from moe_lib.likelihood import NegativeELBO, iwae, negative_elbo
+from moe_lib.manager import ConvManager, FixedManager, Manager
 from moe_lib.metrics import (
     Evaluation,
     GateHealth,
@@ -19,8 +34,10 @@ from moe_lib.metrics import (
     match_experts,
     purity,
 )
-from moe_lib.mixture import CooperatingExperts, MixtureOfExperts
-from moe_lib.recipes import fit_parabolas, moe_vae
+from moe_lib.mixture import CooperatingExperts, LikelihoodMixture, MixtureOfExperts
+from moe_lib.neighbours import neighbours, relatives
+from moe_lib.pretrained import load_examiner, load_pretrained
+from moe_lib.recipes import fit_invariant, fit_parabolas, invariant_vae, moe_vae
 from moe_lib.results import load_results
 from moe_lib.training import History, best_of, fit, resolve_device
 
@@ -28,26 +45,38 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ELBO",
+    "AnnealedManager",
+    "Augmentation",
     "Balance",
+    "BiasedManager",
     "Chapter",
     "CheckpointError",
     "Claims",
+    "ConvManager",
     "CooperatingExperts",
     "Digits",
     "Evaluation",
+    "Examination",
     "ExpertLinear",
     "Experts",
     "FixedManager",
+    "Floor",
     "GateHealth",
+    "GateKL",
     "History",
     "ImportanceCV2",
     "ImportanceVariance",
     "Information",
+    "InvariantMixture",
+    "LikelihoodMixture",
     "Manager",
     "MixtureOfExperts",
+    "NegativeELBO",
     "Objective",
     "RegressionExperts",
+    "SinkhornManager",
     "SwitchBalance",
+    "Together",
     "TwoParabolas",
     "VAEExperts",
     "best_of",
@@ -56,15 +85,25 @@ __all__ = [
     "contingency",
     "entropy",
     "evaluate",
+    "examine",
     "fit",
+    "fit_invariant",
     "fit_parabolas",
     "gate_health",
+    "invariant_vae",
+    "iwae",
+    "load_examiner",
+    "load_pretrained",
     "load_results",
     "match_experts",
     "mnist",
     "moe_vae",
+    "negative_elbo",
+    "neighbours",
+    "pair_information",
     "parabolas",
     "purity",
+    "relatives",
     "resolve_device",
     "say",
     "table",

@@ -4,10 +4,13 @@ Each takes the gate probabilities of a batch, p (B, E), and returns a scalar to 
 units (nats per image for VAEs). Chapter 4 explains them side by side.
 """
 
+import math
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from moe_lib.layers import require_positive
 
 
 class Balance(Protocol):
@@ -92,6 +95,61 @@ class Information(_Weighted):
 
     def __call__(self, p: Tensor) -> Tensor:  # p (B, E)
         return -self.weight * (entropy(p.mean(dim=0)) - entropy(p).mean())
+
+
+class GateKL(_Weighted):
+    r"""What the post's loss lacks to be a negative ELBO:  w · mean_b KL( p(x_b) ‖ 1/E ) = w · ( ln E - mean_b H(p) ).
+
+    It asks for hesitation, not for balance: zero only when no image is decided, at most w ln E. Chapter 8.
+
+    Args:
+        weight: w, dimensionless; 1 gives the ELBO of the mixture whose experts are equally likely.
+    """
+
+    def __call__(self, p: Tensor) -> Tensor:  # p (B, E)
+        return self.weight * (math.log(p.shape[1]) - entropy(p).mean())
+
+
+class Floor(_Weighted):
+    r"""A minimum share for each expert:  w · Σ_i max( 0, ε - mean_b p_i(x_b) ).
+
+    Silent as long as every expert has its minimum; a full collapse costs w ε (E - 1). The idea is that of Baltacı,
+    Loiseau and Aubry's frequency loss for sprites. Chapter 8.
+
+    Args:
+        weight: w, in nats.
+        share: ε, at most 1/E; half a fair share of ten experts unless given.
+    """
+
+    def __init__(self, weight: float, share: float = 0.05) -> None:
+        super().__init__(weight)
+        require_positive("share", share)
+        self.share = share
+
+    def __repr__(self) -> str:
+        return f"Floor(weight={self.weight}, share={self.share})"
+
+    def __call__(self, p: Tensor) -> Tensor:  # p (B, E)
+        return self.weight * (self.share - p.mean(dim=0)).clamp_min(0).sum()
+
+
+class Together:
+    """The sum of several terms.
+
+    Args:
+        *terms: at least one; each brings its own weight.
+    """
+
+    weight = 1.0
+
+    def __init__(self, *terms: Balance) -> None:
+        self.terms = terms
+
+    def __repr__(self) -> str:
+        return " + ".join(map(repr, self.terms))
+
+    def __call__(self, p: Tensor) -> Tensor:  # p (B, E)
+        return sum(term(p) for term in self.terms)
 
 
 def entropy(p: Tensor) -> Tensor:

@@ -37,6 +37,47 @@ class Manager(nn.Module):
         return self.layers(x).squeeze(0)  # (B, E)
 
 
+class ConvManager(nn.Module):
+    r"""A small convolutional network from an image to one logit an expert.
+
+    Two convolutions 5×5 of stride 2, then two linear layers, with batch normalisation and ReLU between them (Ioffe and
+    Szegedy 2015, arXiv:1502.03167). In training an image's logits so depend on its batch; after `eval()`, as `fit`
+    leaves it, they do not. Explained in chapter 8.
+
+    Args:
+        num_experts: E.
+        channels: of the two convolutions.
+        hidden: units of the hidden linear layer.
+
+    Shape:
+        in: images of 28 × 28 pixels (B, 784); out: logits (B, E).
+    """
+
+    def __init__(self, num_experts: int, channels: tuple[int, int] = (32, 64), hidden: int = 128) -> None:
+        super().__init__()
+        require_positive("num_experts", num_experts)
+        self.in_features, self.num_experts = 784, num_experts
+        first, second = channels
+        self.layers = nn.Sequential(
+            nn.Unflatten(1, (1, 28, 28)),
+            nn.Conv2d(1, first, kernel_size=5, stride=2, padding=2),  # (B, C1, 14, 14)
+            nn.BatchNorm2d(first),
+            nn.ReLU(),
+            nn.Conv2d(first, second, kernel_size=5, stride=2, padding=2),  # (B, C2, 7, 7)
+            nn.BatchNorm2d(second),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(49 * second, hidden),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, num_experts),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        require_matrix("x", x, self.in_features)
+        return self.layers(x)  # (B, E)
+
+
 class FixedManager(nn.Module):
     """A manager with nothing to learn: a rule that was settled before the experts train (K-means, in chapter 3).
 

@@ -121,3 +121,19 @@ class CooperatingExperts(MixtureOfExperts):
     def expected_loss(self, p: Tensor, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
         blended = (p.unsqueeze(2) * self.experts.predict(x)).sum(dim=1)  # (B, D_out)
         return (y - blended).square().sum(dim=1).mean()
+
+
+class LikelihoodMixture(MixtureOfExperts):
+    r"""The same parts with the likelihood of the mixture:  mean_b -ln Σ_i p_i(x_b) exp( -loss_i(x_b, y_b) ).
+
+    Where each loss is a negative log-likelihood, or a bound on one, so is this. Its gradient weighs expert i by the
+    responsibility  r_i = p_i exp(-loss_i) / Σ_j p_j exp(-loss_j),  not by p_i: an image belongs at once to who explains
+    it best. All experts are computed, so there is no top_k. Jacobs et al. 1991, eq. 1.3. Explained in chapter 8.
+    """
+
+    def __init__(self, manager: nn.Module, experts: Experts, balance: Balance | None = None) -> None:
+        super().__init__(manager, experts, balance)
+
+    def expected_loss(self, p: Tensor, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+        log_p = p.clamp_min(torch.finfo(p.dtype).tiny).log()  # (B, E)
+        return -(log_p - self.experts.losses(x, y, noise)).logsumexp(dim=1).mean()

@@ -1,12 +1,17 @@
-"""The two models of the book, with the settings that its chapters share."""
+"""The models of the book, with the settings that its chapters share."""
+
+import math
+from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from moe_lib.augmentation import Augmentation
 from moe_lib.balance import Balance, ImportanceVariance
 from moe_lib.data import TwoParabolas
 from moe_lib.experts import RegressionExperts, VAEExperts
-from moe_lib.manager import Manager
+from moe_lib.invariance import InvariantMixture
+from moe_lib.manager import ConvManager, Manager
 from moe_lib.mixture import MixtureOfExperts
 from moe_lib.training import History, fit
 
@@ -33,6 +38,71 @@ def moe_vae(
         balance=ImportanceVariance(weight=0.1) if balance is None else balance,
         top_k=top_k,
     )
+
+
+def invariant_vae(num_experts: int = 10, augmentation: Augmentation | None = None) -> InvariantMixture:
+    """Ten VAEs whose manager must not be swayed by small changes of an image: chapter 8's sixth rung.
+
+    A convolutional manager, experts 784-128-10-128-784 with ReLU, and the settings of `InvariantMixture`.
+
+    Args:
+        num_experts: E.
+        augmentation: the changes, `Augmentation` as it comes unless another is given.
+    """
+    return InvariantMixture(
+        manager=ConvManager(num_experts),
+        experts=VAEExperts(num_experts, in_features=784, hidden=(128,), latent=10, activation="relu"),
+        augmentation=augmentation,
+    )
+
+
+def fit_invariant(
+    x: Tensor,
+    relatives: Tensor,
+    seed: int,
+    epochs: int = 15,
+    starts: int = 4,
+    augmentation: Augmentation | None = None,
+    build: Callable[..., InvariantMixture] = invariant_vae,
+    **options,
+) -> tuple[InvariantMixture, History]:
+    """Several short starts with gentle changes; that of the highest information goes on with stronger ones. Chapter 8.
+
+    No label is needed anywhere: `InvariantMixture.information` of the training images chooses.
+
+    Args:
+        x: images (B, D).
+        relatives: an image that looks like each (B, D), or x itself. The starts use x itself.
+        seed: of weights, order and changes; start k has the seed ``starts * seed + k``.
+        epochs: after the start, with a one-cycle rate of at most 2e-3, in batches of 500.
+        starts: of one epoch each, at a rate of 1e-3, in batches of 250.
+        augmentation: the stronger changes, `Augmentation` as it comes unless another is given.
+        build: from an augmentation to a model.
+        **options: handed on to `fit`.
+
+    Returns:
+        the model, and the history of the epochs after the start.
+    """
+    best, most = None, -math.inf
+    for start in range(starts * seed, starts * (seed + 1)):
+        torch.manual_seed(start)
+        model = build(augmentation=Augmentation.gentle())
+        fit(model, x, x, epochs=1, batch_size=min(250, len(x)), lr=1e-3, seed=start, **options)
+        if (found := model.information(x, x)) > most:
+            best, most = model, found
+    best.augmentation = augmentation or Augmentation()
+    history = fit(
+        best,
+        x,
+        relatives,
+        epochs=epochs,
+        batch_size=min(500, len(x)),
+        lr=2e-3,
+        schedule="one-cycle",
+        seed=seed,
+        **options,
+    )
+    return best, history
 
 
 def fit_parabolas(

@@ -1,0 +1,27 @@
+"""Which images look alike, pixel by pixel: the second piece of prior knowledge of chapter 8."""
+
+import torch
+from sklearn.neighbors import NearestNeighbors
+from torch import Tensor
+
+
+def neighbours(x: Tensor, k: int = 5) -> Tensor:
+    """The k nearest others of each example by Euclidean distance, the nearest first: x (B, D) → int64 (B, k).
+
+    All pairs are compared: 60,000 images take a minute or two on two cores. Explained in chapter 8.
+
+    Raises:
+        ValueError: if k is not from 1 to B - 1.
+    """
+    if not 1 <= k < len(x):
+        raise ValueError(f"k is {k} for {len(x)} examples; each has from 1 to {len(x) - 1} others")
+    points = x.numpy()
+    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(points)
+    return torch.from_numpy(search.kneighbors(return_distance=False)).long()  # without points of its own: not itself
+
+
+def relatives(x: Tensor, nearest: Tensor, seed: int) -> Tensor:
+    """For each example one of its nearest others, drawn at random: x (B, D), nearest (B, k) → (B, D)."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = torch.randint(nearest.shape[1], (len(x), 1), generator=generator)
+    return x[nearest.gather(1, drawn).squeeze(1)]

@@ -1,0 +1,63 @@
+"""Bounds on the likelihood: against an integral over z, and against one another."""
+
+import math
+
+import pytest
+import torch
+
+from moe_lib import Manager, MixtureOfExperts, VAEExperts, evaluate, iwae, negative_elbo
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    experts = VAEExperts(3, in_features=4, hidden=(5,), latent=1)
+    for parameter in experts.decoder.parameters():
+        parameter.data *= 3  # so that z matters
+    return MixtureOfExperts(Manager(4, 3, hidden=(5,)), experts)
+
+
+@pytest.fixture
+def images():
+    return torch.rand(20, 4, generator=torch.Generator().manual_seed(0))
+
+
+def exact(model, images):
+    """-ln p(x) by summing over a fine grid of z."""
+    z = torch.linspace(-8, 8, 4001).unsqueeze(1)
+    drawn = model.experts.decode(z)  # (E, 4001, D)
+    error = (images[:, None, None] - drawn).square().sum(dim=-1)  # (B, E, 4001)
+    log_p = -error / (2 * 0.5**2) - 4 * math.log(0.5 * math.sqrt(2 * math.pi))
+    log_prior = -z.squeeze().square() / 2 - math.log(math.sqrt(2 * math.pi))
+    return -((log_p + log_prior).exp().sum(dim=2).mean(dim=1) * (z[1, 0] - z[0, 0])).log().mean().item()
+
+
+def test_many_samples_give_the_exact_likelihood(model, images):
+    assert iwae(model, images, samples=4000) == pytest.approx(exact(model, images), abs=0.01)
+
+
+def test_both_are_upper_bounds_and_more_samples_are_closer(model, images):
+    truth = exact(model, images)
+    few = sum(iwae(model, images, samples=1, seed=seed) for seed in range(30)) / 30
+    elbo = sum(negative_elbo(model, images, seed=seed).total for seed in range(30)) / 30
+    assert elbo > few > truth - 0.01
+
+
+def test_the_parts_of_the_elbo_by_their_definitions(model, images):
+    p = model.gate(images)
+    parts = negative_elbo(model, images)
+    gate = torch.distributions.kl_divergence(
+        torch.distributions.Categorical(p), torch.distributions.Categorical(torch.ones(3))
+    )
+    assert parts.gate == pytest.approx(gate.mean().item(), abs=1e-5)
+    assert parts.reconstruction + parts.kl == pytest.approx(evaluate(model, images, images).expected, abs=1e-4)
+    assert parts.total == pytest.approx(parts.reconstruction + parts.kl + parts.gate)
+
+
+def test_batches_do_not_matter(model, images):
+    assert iwae(model, images, samples=3000, batch_size=7) == pytest.approx(iwae(model, images, samples=3000), abs=0.02)
+
+
+def test_no_samples_are_refused(model, images):
+    with pytest.raises(ValueError, match="samples is 0"):
+        iwae(model, images, samples=0)

@@ -1,8 +1,8 @@
 """Trains the examiner: a network that reads digits, to judge drawn ones with. Read by chapter 7.
 
-    python experiments/examiner.py      about three minutes on 2 CPU cores
+    python experiments/examiner.py      about two minutes on 2 CPU cores
 
-This is the one place beside chapter 1 that trains on labels. Its weights travel in moe_lib/pretrained. Twelve epochs,
+This is the one place beside chapter 1 that trains on labels. Its weights travel in moe_lib/weights. Twelve epochs,
 one seed, the last weights: nothing was chosen by the test images.
 """
 

@@ -2,9 +2,9 @@
 
     python experiments/oracle.py      about five minutes on 2 CPU cores; goes on where it was stopped
 
-Chapter 1's oracle, in the fast way of chapter 6: expert d learns the digit d alone, 100 epochs in
-batches of 10 images of each digit. What the examiner makes of its drawings, and of its reconstructions of test images,
-is the ceiling.
+Chapter 1's oracle, in the fast way of chapter 6: expert d learns the digit d alone, 100 epochs in batches of 10 images
+of each digit, of which as many are used as there are of the rarest. What the examiner makes of its drawings, and of its
+reconstructions of test images, is the ceiling.
 """
 
 import time

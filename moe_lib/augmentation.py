@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from moe_lib.layers import require_matrix, require_positive
+
 SIDE = 28
 
 
@@ -41,8 +43,9 @@ class Augmentation:
         erase: float = 0.7,
     ) -> None:
         for name, share in (("scale", scale), ("shift", shift), ("bend", bend), ("erase", erase)):
-            if not 0 <= share <= 1:
-                raise ValueError(f"{name} is {share}; it is a share, from 0 to 1")
+            if not 0 <= share <= 1 or (name, share) == ("scale", 1):
+                raise ValueError(f"{name} is {share}; it is a share, from 0 to 1 (scale below 1)")
+        require_positive("knots", knots)
         self.rotation, self.scale, self.shear, self.shift = rotation, scale, shear, shift
         self.bend, self.knots, self.erase = bend, knots, erase
         self.parts = (5, 2 * knots**2, 5)
@@ -60,6 +63,11 @@ class Augmentation:
     def __call__(self, images: Tensor, u: Tensor) -> Tensor:
         if u.shape != (len(images), self.size):
             raise ValueError(f"the numbers u have shape {tuple(u.shape)}; expected ({len(images)}, {self.size})")
+        require_matrix("images", images, SIDE * SIDE)
+        with torch.autocast(images.device.type, enabled=False):  # bfloat16 would be an eighth of a pixel off
+            return self._changed(images, u)
+
+    def _changed(self, images: Tensor, u: Tensor) -> Tensor:
         affine, warp, rectangle = u.split(self.parts, dim=1)
         grid = self._affine(2 * affine - 1) + self._warp(2 * warp - 1)  # (B, 28, 28, 2)
         moved = F.grid_sample(images.view(-1, 1, SIDE, SIDE), grid, align_corners=False)  # (B, 1, 28, 28)

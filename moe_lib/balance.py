@@ -130,6 +130,8 @@ class Floor(_Weighted):
         return f"Floor(weight={self.weight}, share={self.share})"
 
     def __call__(self, p: Tensor) -> Tensor:  # p (B, E)
+        if self.share * p.shape[1] > 1:
+            raise ValueError(f"share is {self.share} for {p.shape[1]} experts; not all of them can have that much")
         return self.weight * (self.share - p.mean(dim=0)).clamp_min(0).sum()
 
 
@@ -138,11 +140,16 @@ class Together:
 
     Args:
         *terms: at least one; each brings its own weight.
+
+    Raises:
+        ValueError: if there is none.
     """
 
     weight = 1.0
 
     def __init__(self, *terms: Balance) -> None:
+        if not terms:
+            raise ValueError("no terms are given; name at least one")
         self.terms = terms
 
     def __repr__(self) -> str:

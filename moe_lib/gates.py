@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from moe_lib.layers import require_positive
+from moe_lib.processes import gather, mean, rank
 
 
 class _Wrapper(nn.Module):
@@ -49,7 +50,7 @@ class AnnealedManager(_Wrapper):
         temperature = self.start + (1 - self.start) * (self.seen / self.steps).clamp_max(1)
         if self.training:
             self.seen += 1
-        return self.manager(x) / temperature
+        return self.manager(x).float() / temperature
 
 
 class BiasedManager(_Wrapper):
@@ -77,7 +78,7 @@ class BiasedManager(_Wrapper):
         logits = self.manager(x).float() + self.bias  # (B, E)
         if self.training:
             experts = torch.arange(self.num_experts, device=x.device)
-            load = (logits.argmax(dim=1, keepdim=True) == experts).float().mean(dim=0)  # (E,)
+            load = mean((logits.argmax(dim=1, keepdim=True) == experts).float().mean(dim=0))  # (E,), of all processes
             self.bias += self.rate * (1 / self.num_experts - load).sign()
         return logits
 
@@ -103,6 +104,9 @@ class SinkhornManager(_Wrapper):
 
     def forward(self, x: Tensor) -> Tensor:
         logits = self.manager(x).float()  # (B, E)
-        for _ in range(self.rounds if self.training else 0):
-            logits = logits.log_softmax(dim=0).log_softmax(dim=1)
-        return logits
+        if not self.training:
+            return logits
+        whole = gather(logits)  # where several processes train together, the batch of all of them
+        for _ in range(self.rounds):
+            whole = whole.log_softmax(dim=0).log_softmax(dim=1)
+        return whole[rank() * len(x) : (rank() + 1) * len(x)]

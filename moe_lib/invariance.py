@@ -10,19 +10,19 @@ from moe_lib.processes import gather
 
 
 def pair_information(p: Tensor, q: Tensor, spread: float = 1.0) -> Tensor:
-    r"""Mutual information between the experts of an image and of its copy:  Σ_ij P_ij ln P_ij - 2 λ Σ_i π_i ln π_i.
+    r"""What the experts of an image and of its copy tell of one another:  Σ_ij P_ij ln P_ij - 2 λ Σ_i π_i ln π_i.
 
     P = ½ (J + Jᵀ) with J = mean_b p(x_b) p(x'_b)ᵀ is how often the pair meets experts i and j, and π_i = Σ_j P_ij.
-    At λ = 1 it is the mutual information, at most ln E nats: the copy's expert tells the image's, and all experts are
-    used alike. A larger λ asks more of the second; then at most (2 λ - 1) ln E. Ji, Henriques and Vedaldi 2019 (IIC,
-    arXiv:1807.06653, eq. 3). Explained in chapter 8.
+    At λ = 1 it is their mutual information, at most ln E nats: the copy's expert tells the image's, and all experts are
+    used alike. A larger λ weighs the second more, and the maximum is (2 λ - 1) ln E. Ji, Henriques and Vedaldi 2019
+    (IIC, arXiv:1807.06653), who also weigh the entropies so. Explained in chapter 8.
 
     Args:
         p: gate probabilities of the images (B, E).
         q: those of their copies (B, E).
         spread: λ, how much balance counts.
     """
-    joint = p.T @ q / len(p)  # (E, E)
+    joint = (p.unsqueeze(2) * q.unsqueeze(1)).mean(dim=0)  # (E, E), in float32: a product would be bfloat16 in autocast
     joint = (joint + joint.T) / 2
     tiny = torch.finfo(joint.dtype).tiny
     marginal = joint.sum(dim=0)  # (E,)
@@ -79,8 +79,8 @@ class InvariantMixture(MixtureOfExperts):
 
     @torch.no_grad()
     def expert_losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Tensor:
-        """As any mixture's, with the part of the noise that is the experts' own."""
-        return super().expert_losses(x, y, None if noise is None else self._apart(noise)[0])
+        """Loss of each expert on x alone, as in the objective: x (B, D), y not looked at → (B, E)."""
+        return super().expert_losses(x, x, None if noise is None else self._apart(noise)[0])
 
     def _apart(self, noise: Tensor) -> tuple[Tensor, Tensor]:
         """The experts' noise (B, E, Z), and the numbers of the augmentation (B, size)."""
@@ -88,8 +88,8 @@ class InvariantMixture(MixtureOfExperts):
         return noise[:, :-size].unflatten(1, (self.num_experts, -1)), noise[:, -size:]
 
     @torch.no_grad()
-    def information(self, x: Tensor, y: Tensor, seed: int = 0, batch_size: int = 1000) -> float:
-        """I_λ( p(x), p(T y) ) in nats over a whole data set, without gradients: it tells good starts from bad."""
+    def consistency(self, x: Tensor, y: Tensor, seed: int = 0, batch_size: int = 1000) -> float:
+        """I_λ( p(x), p(T y) ) over a whole data set, without gradients: it tells good starts from bad."""
         device = next(self.parameters()).device
         generator = torch.Generator(device).manual_seed(seed)
         pairs = []

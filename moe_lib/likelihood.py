@@ -55,7 +55,7 @@ def negative_elbo(model: MixtureOfExperts, x: Tensor, seed: int = 0, batch_size:
         reconstruction, kl = model.experts.elbo(images, noise=noise)  # (B, E) each
         gate = math.log(model.num_experts) - entropy(p)  # (B,)
         parts = [(p * reconstruction).sum(), (p * kl).sum(), gate.sum()]
-        sums += torch.stack(parts).double().cpu()
+        sums += torch.stack(parts).cpu().double()
     return NegativeELBO(*(sums / len(x)).tolist())
 
 
@@ -95,5 +95,5 @@ def iwae(model: MixtureOfExperts, x: Tensor, samples: int = 1000, seed: int = 0,
             + 0.5 * (noise.square() - z.square() + variance.log()).sum(dim=2)
         ).view(len(mean), len(images), samples)  # (E, B, K)
         log_p = log_weight.logsumexp(dim=2).logsumexp(dim=0) - math.log(samples * len(mean))  # (B,)
-        total -= log_p.double().sum().item()
+        total -= log_p.cpu().double().sum().item()
     return total / len(x)

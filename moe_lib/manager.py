@@ -42,7 +42,8 @@ class ConvManager(nn.Module):
 
     Two convolutions 5×5 of stride 2, then two linear layers, with batch normalisation and ReLU between them (Ioffe and
     Szegedy 2015, arXiv:1502.03167). In training an image's logits so depend on its batch; after `eval()`, as `fit`
-    leaves it, they do not. Explained in chapter 8.
+    leaves it, they do not. Where several processes train together, each normalises its own part of the batch.
+    Explained in chapter 8.
 
     Args:
         num_experts: E.

@@ -134,6 +134,10 @@ class LikelihoodMixture(MixtureOfExperts):
     def __init__(self, manager: nn.Module, experts: Experts, balance: Balance | None = None) -> None:
         super().__init__(manager, experts, balance)
 
-    def expected_loss(self, p: Tensor, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
-        log_p = p.clamp_min(torch.finfo(p.dtype).tiny).log()  # (B, E)
-        return -(log_p - self.experts.losses(x, y, noise)).logsumexp(dim=1).mean()
+    def objective(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Objective:
+        log_p = self.manager(x).float().log_softmax(dim=1)  # (B, E); ln of a p of zero would have no gradient
+        losses = self.experts.losses(x, y, self.noise(len(x)) if noise is None else noise)  # (B, E)
+        return Objective(
+            expected=-(log_p - losses).logsumexp(dim=1).mean(),
+            balancing=self.balance(gather(log_p.exp())) if self.balance else losses.new_zeros(()),
+        )

@@ -1,7 +1,6 @@
 """Which images look alike, pixel by pixel: the second piece of prior knowledge of chapter 8."""
 
 import torch
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 
@@ -15,13 +14,15 @@ def neighbours(x: Tensor, k: int = 5) -> Tensor:
     """
     if not 1 <= k < len(x):
         raise ValueError(f"k is {k} for {len(x)} examples; each has from 1 to {len(x) - 1} others")
+    from sklearn.neighbors import NearestNeighbors  # here, since importing it takes a second
+
     points = x.numpy()
     search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(points)
     return torch.from_numpy(search.kneighbors(return_distance=False)).long()  # without points of its own: not itself
 
 
 def relatives(x: Tensor, nearest: Tensor, seed: int) -> Tensor:
-    """For each example one of its nearest others, drawn at random: x (B, D), nearest (B, k) → (B, D)."""
+    """For each example one of its nearest others, drawn once at random: x (B, D), nearest (B, k) → (B, D)."""
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randint(nearest.shape[1], (len(x), 1), generator=generator)
     return x[nearest.gather(1, drawn).squeeze(1)]

@@ -1,5 +1,6 @@
 """Trained weights that travel with the library: float16 in safetensors files, a few megabytes in all."""
 
+import os
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,13 +13,14 @@ from moe_lib.recipes import invariant_vae
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
-WEIGHTS = Path(__file__).parent / "pretrained"
+WEIGHTS = Path(__file__).parent / "weights"
 
 
 def load_pretrained() -> MixtureOfExperts:
-    """The best model of the book, trained without a label: chapter 8's last rung, its run chosen by its own objective.
+    """The best model of the book, trained without a label: of ten runs of chapter 8's last rung that of least loss.
 
-    Made by experiments/best.py. Ready to use, on the CPU: `gate`, `assign`, `generate`.
+    Made by experiments/invariance.py, which says what else went into it: prior knowledge about digits, and settings
+    found in trials whose accuracies we saw. Ready to use, on the CPU: `gate`, `assign`, `generate`.
 
     Raises:
         FileNotFoundError: if this copy of the library comes without the weights.
@@ -38,11 +40,13 @@ def load_examiner() -> ConvManager:
 
 
 def save_weights(model: nn.Module, name: str, folder: Path = WEIGHTS) -> Path:
-    """Writes a model's weights, floats as float16: what they lose, no measure of the book shows."""
-    folder.mkdir(exist_ok=True)
+    """Writes a model's weights, floats as float16, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
     state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
     path = folder / f"{name}.safetensors"
-    save_file({key: value.half() if value.is_floating_point() else value for key, value in state.items()}, path)
+    scratch = path.with_suffix(f".{os.getpid()}.part")
+    save_file({key: value.half() if value.is_floating_point() else value for key, value in state.items()}, scratch)
+    os.replace(scratch, path)
     return path
 
 
@@ -51,7 +55,9 @@ def load_weights(model: AnyModule, name: str, folder: Path = WEIGHTS) -> AnyModu
     path = folder / f"{name}.safetensors"
     if not path.is_file():
         there = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "none"
-        raise FileNotFoundError(f"no weights {name!r} at {path} (there are: {there}); experiments/{name}.py makes them")
+        raise FileNotFoundError(
+            f"no weights {name!r} in {folder} (there are: {there}); experiments/ has what makes them"
+        )
     state = load_file(path)
     model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in state.items()})
     return model.eval()

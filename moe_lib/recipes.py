@@ -11,6 +11,7 @@ from moe_lib.balance import Balance, ImportanceVariance
 from moe_lib.data import TwoParabolas
 from moe_lib.experts import RegressionExperts, VAEExperts
 from moe_lib.invariance import InvariantMixture
+from moe_lib.layers import require_positive
 from moe_lib.manager import ConvManager, Manager
 from moe_lib.mixture import MixtureOfExperts
 from moe_lib.training import History, fit
@@ -64,11 +65,12 @@ def fit_invariant(
     starts: int = 4,
     augmentation: Augmentation | None = None,
     build: Callable[..., InvariantMixture] = invariant_vae,
+    on_epoch: Callable[[int, nn.Module], None] | None = None,
     **options,
 ) -> tuple[InvariantMixture, History]:
-    """Several short starts with gentle changes; that of the highest information goes on with stronger ones. Chapter 8.
+    """Several short starts with gentle changes; the most consistent one goes on with stronger changes. Chapter 8.
 
-    No label is needed anywhere: `InvariantMixture.information` of the training images chooses.
+    No label is needed anywhere: `InvariantMixture.consistency` on the training images chooses.
 
     Args:
         x: images (B, D).
@@ -78,31 +80,27 @@ def fit_invariant(
         starts: of one epoch each, at a rate of 1e-3, in batches of 250.
         augmentation: the stronger changes, `Augmentation` as it comes unless another is given.
         build: from an augmentation to a model.
-        **options: handed on to `fit`.
+        on_epoch: as in `fit`, for the epochs after the start.
+        **options: device, precision, compile and progress, handed on to `fit`.
 
     Returns:
         the model, and the history of the epochs after the start.
+
+    Raises:
+        ValueError: if there is no start.
+        FloatingPointError: if a loss stops being finite.
     """
+    require_positive("starts", starts)
     best, most = None, -math.inf
     for start in range(starts * seed, starts * (seed + 1)):
         torch.manual_seed(start)
         model = build(augmentation=Augmentation.gentle())
         fit(model, x, x, epochs=1, batch_size=min(250, len(x)), lr=1e-3, seed=start, **options)
-        if (found := model.information(x, x)) > most:
+        if (found := model.consistency(x, x)) > most:
             best, most = model, found
     best.augmentation = augmentation or Augmentation()
-    history = fit(
-        best,
-        x,
-        relatives,
-        epochs=epochs,
-        batch_size=min(500, len(x)),
-        lr=2e-3,
-        schedule="one-cycle",
-        seed=seed,
-        **options,
-    )
-    return best, history
+    settings = {"batch_size": min(500, len(x)), "lr": 2e-3, "schedule": "one-cycle", "on_epoch": on_epoch}
+    return best, fit(best, x, relatives, epochs=epochs, seed=seed, **settings, **options)
 
 
 def fit_parabolas(

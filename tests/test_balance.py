@@ -7,9 +7,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moe_lib import ImportanceCV2, ImportanceVariance, Information, SwitchBalance, entropy
+from moe_lib import (
+    Floor,
+    GateKL,
+    ImportanceCV2,
+    ImportanceVariance,
+    Information,
+    SwitchBalance,
+    Together,
+    entropy,
+)
 
-TERMS = [ImportanceVariance, ImportanceCV2, SwitchBalance, Information]
+TERMS = [ImportanceVariance, ImportanceCV2, SwitchBalance, Information, Floor, GateKL]
 decided = torch.eye(10).repeat(10, 1)  # (100, 10), ten images an expert
 undecided = torch.full((100, 10), 0.1)
 collapsed = torch.eye(10)[0].repeat(100, 1)
@@ -22,6 +31,9 @@ collapsed = torch.eye(10)[0].repeat(100, 1)
         (ImportanceCV2(10.0), (0, 0, 90)),
         (SwitchBalance(1.0), (1, None, 10)),  # of an undecided gate argmax is arbitrary
         (Information(1.0), (-math.log(10), 0, 0)),
+        (Floor(200.0, share=0.05), (0, 0, 90)),
+        (GateKL(1.0), (math.log(10), 0, math.log(10))),
+        (Together(ImportanceVariance(0.1), GateKL(1.0)), (math.log(10), 0, 90 + math.log(10))),
     ],
 )
 def test_the_three_gates_of_chapter_4(term, values):
@@ -58,7 +70,7 @@ def test_variance_grows_with_the_square_of_the_batch_and_cv2_does_not():
 @pytest.mark.parametrize("kind", TERMS)
 def test_a_small_step_downhill_helps_the_neglected_expert(kind):
     logits = torch.zeros(30, 4)
-    logits[:, 0] = 2.0
+    logits[:, 0] = 4.0
     logits += 0.1 * torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
     logits.requires_grad_()
     kind(1.0)(logits.softmax(1)).backward()
@@ -82,3 +94,13 @@ def test_entropy_of_certainty_is_zero_and_so_is_the_pull_on_its_logits():
 def test_a_weight_that_makes_no_sense(weight):
     with pytest.raises(ValueError, match="weight of 0 or more"):
         ImportanceVariance(weight)
+
+
+def test_a_floor_that_not_all_can_have_is_refused():
+    with pytest.raises(ValueError, match=r"share is 0\.2 for 10 experts"):
+        Floor(1.0, share=0.2)(decided)
+
+
+def test_a_sum_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="no terms"):
+        Together()

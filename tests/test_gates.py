@@ -71,6 +71,25 @@ def test_the_likelihood_weighs_experts_by_responsibility():
     torch.testing.assert_close(losses.grad, responsibilities / 7)
 
 
+def test_a_confidently_wrong_manager_still_learns_from_the_likelihood():
+    class Stubborn(Manager):
+        def forward(self, x):
+            return super().forward(x) + torch.tensor([120.0, 0.0])
+
+    class Known(VAEExperts):
+        def losses(self, x, y, noise=None, counts=None):
+            return torch.tensor([[1000.0, 1.0]]).expand(len(x), 2)
+
+    torch.manual_seed(0)
+    model = LikelihoodMixture(Stubborn(4, 2, hidden=()), Known(2, in_features=4, hidden=(5,), latent=2))
+    for parameter in model.manager.parameters():
+        parameter.data.zero_()
+    loss = model.objective(torch.ones(1, 4), torch.ones(1, 4)).expected
+    assert loss.item() == pytest.approx(121, abs=1e-3)
+    loss.backward()
+    torch.testing.assert_close(model.manager.layers[0].bias.grad.flatten(), torch.tensor([1.0, -1.0]))
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [

@@ -40,7 +40,7 @@ def test_both_are_upper_bounds_and_more_samples_are_closer(model, images):
     truth = exact(model, images)
     few = sum(iwae(model, images, samples=1, seed=seed) for seed in range(30)) / 30
     elbo = sum(negative_elbo(model, images, seed=seed).total for seed in range(30)) / 30
-    assert elbo > few > truth - 0.01
+    assert elbo > few > iwae(model, images, samples=100) > truth - 0.01
 
 
 def test_the_parts_of_the_elbo_by_their_definitions(model, images):
@@ -51,7 +51,7 @@ def test_the_parts_of_the_elbo_by_their_definitions(model, images):
     )
     assert parts.gate == pytest.approx(gate.mean().item(), abs=1e-5)
     assert parts.reconstruction + parts.kl == pytest.approx(evaluate(model, images, images).expected, abs=1e-4)
-    assert parts.total == pytest.approx(parts.reconstruction + parts.kl + parts.gate)
+    assert parts.total == pytest.approx(evaluate(model, images, images).expected + gate.mean().item(), abs=1e-4)
 
 
 def test_batches_do_not_matter(model, images):

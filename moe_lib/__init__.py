@@ -1,6 +1,6 @@
 """Mixtures of experts without labels: the library of the book. Each module is one concept; start with `mixture`."""
 
-from moe_lib.augmentation import Augmentation
+from moe_lib.augmentation import Augmentation, Deformation
 from moe_lib.balance import (
     Balance,
     Floor,
@@ -37,6 +37,7 @@ from moe_lib.metrics import (
 from moe_lib.mixture import CooperatingExperts, LikelihoodMixture, MixtureOfExperts
 from moe_lib.neighbours import neighbours, relatives
 from moe_lib.pretrained import load_examiner, load_pretrained
+from moe_lib.prototypes import PrototypeExperts
 from moe_lib.recipes import fit_invariant, fit_parabolas, invariant_vae, moe_vae
 from moe_lib.results import load_results
 from moe_lib.training import History, best_of, fit, resolve_device
@@ -54,6 +55,7 @@ __all__ = [
     "Claims",
     "ConvManager",
     "CooperatingExperts",
+    "Deformation",
     "Digits",
     "Evaluation",
     "Examination",
@@ -73,6 +75,7 @@ __all__ = [
     "MixtureOfExperts",
     "NegativeELBO",
     "Objective",
+    "PrototypeExperts",
     "RegressionExperts",
     "SinkhornManager",
     "SwitchBalance",

@@ -1,4 +1,4 @@
-"""Augmentation: gentle random changes after which a digit is still the same digit."""
+"""Deformations of an image, and gentle random ones after which a digit is still the same digit."""
 
 import torch
 import torch.nn.functional as F
@@ -9,27 +9,23 @@ from moe_lib.layers import require_matrix, require_positive
 SIDE = 28
 
 
-class Augmentation:
-    r"""Turns, scales, shears, shifts and bends an image a little, and wipes a rectangle out of some.
-
-    What it may do is prior knowledge about digits: it says which changes do not matter, and no label says so. Each
-    image has random numbers of its own, so that the same numbers give the same picture on any device.
-    Explained in chapter 8.
+class Deformation:
+    r"""Turns, scales, shears, shifts and bends images, each by numbers of its own.
 
     Args:
         rotation: largest angle, in radians, either way.
-        scale: largest change of size, as a share.
+        scale: largest change of size, as a share below 1.
         shear: largest shear, as a share.
         shift: largest shift, as a share of the side.
         bend: largest displacement of the knots of a smooth warp, as a share of half the side.
         knots: of that warp, along each side.
-        erase: share of images that lose a rectangle of 4 to 12 pixels a side.
 
     Shape:
-        images (B, 784) in [0, 1] and numbers u (B, `size`), uniform in [0, 1) → (B, 784) in [0, 1].
+        images (B, 784) and numbers s (B, `strengths`) in [-1, 1], of which 0 changes nothing → (B, 784). Both have
+        gradients. The numbers are those of rotation, scale, shear and the two shifts, then the knots of the warp.
 
     Raises:
-        ValueError: if a share is not in [0, 1], or there are not `size` numbers for each image.
+        ValueError: if a setting is out of its range, or there are not `strengths` numbers for each image.
     """
 
     def __init__(
@@ -40,38 +36,30 @@ class Augmentation:
         shift: float = 0.07,
         bend: float = 0.1,
         knots: int = 4,
-        erase: float = 0.7,
     ) -> None:
-        for name, share in (("scale", scale), ("shift", shift), ("bend", bend), ("erase", erase)):
+        for name, share in (("scale", scale), ("shift", shift), ("bend", bend)):
             if not 0 <= share <= 1 or (name, share) == ("scale", 1):
                 raise ValueError(f"{name} is {share}; it is a share, from 0 to 1 (scale below 1)")
         require_positive("knots", knots)
         self.rotation, self.scale, self.shear, self.shift = rotation, scale, shear, shift
-        self.bend, self.knots, self.erase = bend, knots, erase
-        self.parts = (5, 2 * knots**2, 5)
-        self.size = sum(self.parts)
+        self.bend, self.knots = bend, knots
+        self.strengths = 5 + 2 * knots**2
 
     def __repr__(self) -> str:
-        names = ("rotation", "scale", "shear", "shift", "bend", "knots", "erase")
-        return f"Augmentation({', '.join(f'{name}={getattr(self, name)}' for name in names)})"
+        return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in self._settings().items())})"
 
-    @classmethod
-    def gentle(cls) -> "Augmentation":
-        """The same without bending and erasing: what a manager starts from in chapter 8."""
-        return cls(bend=0.0, erase=0.0)
+    def _settings(self) -> dict[str, float]:
+        return {name: getattr(self, name) for name in ("rotation", "scale", "shear", "shift", "bend", "knots")}
 
-    def __call__(self, images: Tensor, u: Tensor) -> Tensor:
-        if u.shape != (len(images), self.size):
-            raise ValueError(f"the numbers u have shape {tuple(u.shape)}; expected ({len(images)}, {self.size})")
+    def move(self, images: Tensor, s: Tensor) -> Tensor:
+        """The images deformed by their numbers."""
         require_matrix("images", images, SIDE * SIDE)
+        if s.shape != (len(images), self.strengths):
+            raise ValueError(f"the numbers s have shape {tuple(s.shape)}; expected ({len(images)}, {self.strengths})")
         with torch.autocast(images.device.type, enabled=False):  # bfloat16 would be an eighth of a pixel off
-            return self._changed(images, u)
-
-    def _changed(self, images: Tensor, u: Tensor) -> Tensor:
-        affine, warp, rectangle = u.split(self.parts, dim=1)
-        grid = self._affine(2 * affine - 1) + self._warp(2 * warp - 1)  # (B, 28, 28, 2)
-        moved = F.grid_sample(images.view(-1, 1, SIDE, SIDE), grid, align_corners=False)  # (B, 1, 28, 28)
-        return (moved.squeeze(1) * self._kept(rectangle)).flatten(1)
+            grid = self._affine(s[:, :5].float()) + self._warp(s[:, 5:].float())  # (B, 28, 28, 2)
+            moved = F.grid_sample(images.view(-1, 1, SIDE, SIDE), grid, align_corners=False)  # (B, 1, 28, 28)
+        return moved.flatten(1)
 
     def _affine(self, s: Tensor) -> Tensor:
         """Where each pixel comes from, (B, 28, 28, 2) in [-1, 1], from five numbers in [-1, 1] an image."""
@@ -86,6 +74,46 @@ class Augmentation:
         """A smooth displacement (B, 28, 28, 2), bicubic between the knots."""
         knots = self.bend * s.view(-1, 2, self.knots, self.knots)
         return F.interpolate(knots, size=(SIDE, SIDE), mode="bicubic", align_corners=True).permute(0, 2, 3, 1)
+
+
+class Augmentation(Deformation):
+    r"""Deforms an image a little, at random, and wipes a rectangle out of some.
+
+    What it may do is prior knowledge about digits: it says which changes do not matter, and no label says so. Each
+    image has random numbers of its own, so that the same numbers give the same picture on any device.
+    Explained in chapter 8.
+
+    Args:
+        erase: share of images that lose a rectangle of 4 to 12 pixels a side.
+        **ranges: those of `Deformation`.
+
+    Shape:
+        images (B, 784) in [0, 1] and numbers u (B, `size`), uniform in [0, 1) → (B, 784) in [0, 1].
+
+    Raises:
+        ValueError: if a setting is out of its range, or there are not `size` numbers for each image.
+    """
+
+    def __init__(self, erase: float = 0.7, **ranges: float) -> None:
+        super().__init__(**ranges)
+        if not 0 <= erase <= 1:
+            raise ValueError(f"erase is {erase}; it is a share, from 0 to 1")
+        self.erase = erase
+        self.size = self.strengths + 5
+
+    def _settings(self) -> dict[str, float]:
+        return super()._settings() | {"erase": self.erase}
+
+    @classmethod
+    def gentle(cls) -> "Augmentation":
+        """The same without bending and erasing: what a manager starts from in chapter 8."""
+        return cls(bend=0.0, erase=0.0)
+
+    def __call__(self, images: Tensor, u: Tensor) -> Tensor:
+        if u.shape != (len(images), self.size):
+            raise ValueError(f"the numbers u have shape {tuple(u.shape)}; expected ({len(images)}, {self.size})")
+        moved = self.move(images, 2 * u[:, : self.strengths] - 1)  # (B, 784)
+        return moved * self._kept(u[:, self.strengths :]).flatten(1)
 
     def _kept(self, u: Tensor) -> Tensor:
         """1 where a pixel stays and 0 where it is wiped out, (B, 28, 28)."""

@@ -11,10 +11,11 @@ from moe_lib.layers import expert_mlp, require_matrix, require_positive
 class PrototypeExperts(Experts):
     r"""E pictures, moved to fit:  loss_i(x) = ‖ x - T(c_i; θ_i(x)) ‖² / 2σ²,  θ_i(x) = tanh( enc_i(x) ).
 
-    c_i is the expert's picture, its prototype, and T a `Deformation`. Such an expert cannot draw a second digit, however
-    long it trains: what it lacks in freedom it gains in character. With every number θ held at 0 the loss is that of
-    K-means. Reduction: sum over pixels, none over images; in nats, up to a constant. The idea is that of Monnier,
-    Groueix and Aubry 2020 (Deep Transformation-Invariant Clustering, arXiv:2006.11132). Explained in chapter 8.
+    c_i is the expert's picture, its prototype, and T a `Deformation`. Such an expert cannot draw a second digit, no
+    matter how long it trains: what it lacks in freedom it gains in character. With every number θ held at 0 the loss
+    is that of K-means. Reduction: sum over pixels, none over images; in nats, up to a constant. The idea is that of
+    Monnier, Groueix and Aubry 2020 (Deep Transformation-Invariant Clustering, arXiv:2006.11132). Explained in chapter
+    8.
 
     Args:
         prototypes: the pictures to start from (E, 784) in [0, 1], say random training images.

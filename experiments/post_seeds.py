@@ -1,6 +1,6 @@
 """How good is the post's MoE-VAE, and how often? Read by chapter 7.
 
-    python experiments/post.py      about 50 minutes on 2 CPU cores; goes on where it was stopped
+    python experiments/post_seeds.py      about 50 minutes on 2 CPU cores; goes on where it was stopped
 
 Ten seeds of 100 epochs, as the post trains it, in the fast way of chapter 6. Labels score the runs; they choose
 nothing.
@@ -29,10 +29,10 @@ def one(config: dict, seed: int) -> dict:
 
 if __name__ == "__main__":
     run_all(
-        "post",
+        "post_seeds",
         what="the post's MoE-VAE after 100 epochs; map fitted on training, scored on test images; IWAE: the first 200",
         unit="nats per image; shares in [0, 1]",
-        code="experiments/post.py",
+        code="experiments/post_seeds.py",
         runs=RUNS,
         one=one,
     )

@@ -1,6 +1,6 @@
 """How well do ten VAEs draw that were told every digit? Read by chapters 7 and 8, to compare with.
 
-    python experiments/oracle.py      about five minutes on 2 CPU cores; goes on where it was stopped
+    python experiments/told_every_digit.py      about five minutes on 2 CPU cores; goes on where it was stopped
 
 Chapter 1's oracle, in the fast way of chapter 6: expert d learns the digit d alone, 100 epochs in batches of 10 images
 of each digit, of which as many are used as there are of the rarest. What the examiner makes of its drawings, and of its
@@ -52,10 +52,10 @@ def one(config: dict, seed: int) -> dict:
 
 if __name__ == "__main__":
     run_all(
-        "oracle",
+        "told_every_digit",
         what="ten VAEs, each trained on the images of its own digit: what labels are worth; test images",
         unit="nats per image; shares in [0, 1]",
-        code="experiments/oracle.py",
+        code="experiments/told_every_digit.py",
         runs=RUNS,
         one=one,
     )

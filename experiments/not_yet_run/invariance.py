@@ -1,6 +1,8 @@
 """A manager that is not swayed by small changes: the last rungs of the ladder. Read by chapter 8.
 
-    PYTHONPATH=experiments python experiments/not_yet_run/invariance.py      about an hour and a half on 2 CPU cores; goes on where it was stopped
+    PYTHONPATH=experiments python experiments/not_yet_run/invariance.py
+
+About an hour and a half on 2 CPU cores; goes on where it was stopped
 
 Each run: four starts of one epoch, of which the information of the training images chooses one, and 15 epochs. The best
 rung over ten seeds; what it is made of, taken away piece by piece, over five. The run of the best rung with the lowest

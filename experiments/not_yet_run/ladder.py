@@ -1,6 +1,8 @@
 """The post's MoE-VAE with one change at a time: does it sort digits better? Read by chapter 8.
 
-    PYTHONPATH=experiments python experiments/not_yet_run/ladder.py      about an hour on 2 CPU cores; goes on where it was stopped
+    PYTHONPATH=experiments python experiments/not_yet_run/ladder.py
+
+About an hour on 2 CPU cores; goes on where it was stopped
 
 Ten epochs over five seeds each, in the fast way of chapter 6. The balancing terms have weights by one rule, fixed
 before the first run: a full collapse costs 90 nats more than balance, as the post's does. Labels score the runs; they

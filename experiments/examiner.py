@@ -2,7 +2,7 @@
 
     python experiments/examiner.py      about two minutes on 2 CPU cores
 
-This is the one place beside chapter 1 that trains on labels. Its weights travel in moe_lib/weights. Twelve epochs,
+Beside chapter 1 and its oracle, this alone trains on labels. Its weights travel in moe_lib/weights. Twelve epochs,
 one seed, the last weights: nothing was chosen by the test images.
 """
 

@@ -6,7 +6,7 @@ Ten seeds of 100 epochs, as the post trains it, in the fast way of chapter 6. La
 nothing.
 """
 
-from scoring import agreement, measure, test, train, train_and_score
+from scoring import accuracy_at, agreement, measure, test, train, train_and_score
 
 from moe_lib import MixtureOfExperts, moe_vae
 from moe_lib.results import run_all
@@ -15,13 +15,12 @@ RUNS = [({"epochs": 100}, seed) for seed in range(10)]
 LOOKS = (1, 2, 3, 5, 10, 20, 30, 50, 70, 100)
 
 
+def accuracy(model: MixtureOfExperts) -> float:
+    return agreement(model.assign(train.images), model.assign(test.images))["accuracy"]
+
+
 def one(config: dict, seed: int) -> dict:
-    accuracy_by_epoch = {}
-
-    def watch(epoch: int, model: MixtureOfExperts) -> None:
-        if epoch in LOOKS:
-            accuracy_by_epoch[str(epoch)] = agreement(model.assign(train.images), model.assign(test.images))["accuracy"]
-
+    accuracy_by_epoch, watch = accuracy_at(LOOKS, accuracy)
     run = train_and_score(moe_vae, config["epochs"], seed, watch, measure, device="cpu", precision="bf16", compile=True)
     run["metrics"]["accuracy_by_epoch"] = accuracy_by_epoch
     return run

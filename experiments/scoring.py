@@ -5,7 +5,7 @@ kind. `measure` is the full and stricter account of chapters 7 and 8: its map is
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
@@ -70,6 +70,19 @@ def train_and_score(
         "seconds": sum(history.seconds),
         "device": device_name(resolve_device(options.get("device"))),
     }
+
+
+def accuracy_at(
+    epochs: Sequence[int], accuracy: Callable[[MixtureOfExperts], float]
+) -> tuple[dict[str, float], Callable[[int, MixtureOfExperts], None]]:
+    """An empty record of accuracies by epoch, and what fills it at these epochs: a `watch` for `train_and_score`."""
+    found: dict[str, float] = {}
+
+    def watch(epoch: int, model: MixtureOfExperts) -> None:
+        if epoch in epochs:
+            found[str(epoch)] = accuracy(model)
+
+    return found, watch
 
 
 def agreement(found_train: Tensor, found_test: Tensor) -> dict[str, float]:

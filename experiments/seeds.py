@@ -5,7 +5,7 @@
 Five seeds for 20 epochs. Labels score the runs; they choose nothing.
 """
 
-from scoring import test, train_and_score
+from scoring import accuracy_at, test, train_and_score
 
 from moe_lib import MixtureOfExperts, clustering_accuracy, moe_vae
 from moe_lib.results import run_all
@@ -14,14 +14,13 @@ RUNS = [({"epochs": 20}, seed) for seed in range(5)]
 LOOKS = (1, 2, 3, 5, 7, 10, 14, 20)
 
 
+def accuracy(model: MixtureOfExperts) -> float:
+    images = test.images.to(next(model.parameters()).device)
+    return clustering_accuracy(model.assign(images).cpu(), test.labels)
+
+
 def one(config: dict, seed: int) -> dict:
-    accuracy_by_epoch = {}
-
-    def watch(epoch: int, model: MixtureOfExperts) -> None:
-        if epoch in LOOKS:
-            images = test.images.to(next(model.parameters()).device)
-            accuracy_by_epoch[str(epoch)] = clustering_accuracy(model.assign(images).cpu(), test.labels)
-
+    accuracy_by_epoch, watch = accuracy_at(LOOKS, accuracy)
     run = train_and_score(moe_vae, config["epochs"], seed, watch)
     run["metrics"]["accuracy_by_epoch"] = accuracy_by_epoch
     return run

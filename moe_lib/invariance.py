@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from moe_lib.augmentation import Augmentation
+from moe_lib.balance import entropy
 from moe_lib.experts import Experts, Objective
 from moe_lib.mixture import MixtureOfExperts
 from moe_lib.processes import gather
@@ -24,10 +25,7 @@ def pair_information(p: Tensor, q: Tensor, spread: float = 1.0) -> Tensor:
     """
     joint = (p.unsqueeze(2) * q.unsqueeze(1)).mean(dim=0)  # (E, E), in float32: a product would be bfloat16 in autocast
     joint = (joint + joint.T) / 2
-    tiny = torch.finfo(joint.dtype).tiny
-    marginal = joint.sum(dim=0)  # (E,)
-    agreement = (joint * joint.clamp_min(tiny).log()).sum()
-    return agreement - 2 * spread * (marginal * marginal.clamp_min(tiny).log()).sum()
+    return 2 * spread * entropy(joint.sum(dim=0)) - entropy(joint.flatten())
 
 
 class InvariantMixture(MixtureOfExperts):

@@ -4,27 +4,35 @@
 kind. `measure` is the full and stricter account of chapters 7 and 8: its map is fitted on the training images.
 """
 
+import base64
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from torch import Tensor
+from torchvision.io import encode_png
 
 from moe_lib import (
     Digits,
     MixtureOfExperts,
     clustering_accuracy,
+    contingency,
     evaluate,
     examine,
     fit,
     gate_health,
+    group_experts,
     iwae,
+    joint_use,
     load_examiner,
     match_experts,
     mnist,
     negative_elbo,
+    neighbours,
     purity,
+    relatives,
     resolve_device,
 )
 from moe_lib.results import device_name
@@ -72,6 +80,12 @@ def train_and_score(
     }
 
 
+@cache
+def nearest() -> Tensor:
+    """The five nearest others of each training image (B, 5), found once; a minute or two."""
+    return neighbours(train.images, k=5)
+
+
 def accuracy_at(
     epochs: Sequence[int], accuracy: Callable[[MixtureOfExperts], float]
 ) -> tuple[dict[str, float], Callable[[int, MixtureOfExperts], None]]:
@@ -106,15 +120,27 @@ def share_right(match: Tensor, found: Tensor) -> float:
     return (match[found] == test.labels).float().mean().item()
 
 
+@torch.no_grad()
+def ten_groups(model: MixtureOfExperts) -> Tensor:
+    """The group of each expert, int64 (E,): itself if there are ten; of more, those that share nearest neighbours."""
+    if model.num_experts == 10:
+        return torch.arange(10)
+    related = relatives(train.images, nearest(), seed=0)
+    p, q = (torch.cat([model.gate(images) for images in x.split(1000)]) for x in (train.images, related))
+    return group_experts(joint_use(p, q), num_groups=10)
+
+
 def measure(model: MixtureOfExperts) -> dict[str, float]:
     """Everything that chapter 7 asks of a mixture of VAEs; the IWAE of the first `IWAE_IMAGES` test images only."""
-    found_train = torch.cat([model.assign(images) for images in train.images.split(1000)])
+    group = ten_groups(model)
+    found_train = group[torch.cat([model.assign(images) for images in train.images.split(1000)])]
     result = evaluate(model, test.images, test.images)
-    match = match_experts(found_train, train.labels, model.num_experts)
+    match = match_experts(found_train, train.labels, num_experts=10)[group]  # the digit of each expert (E,)
     elbo = negative_elbo(model, test.images)
     drawn = examine(model.experts, load_examiner(), match)
     return {
-        **agreement(found_train, result.assignments),
+        **agreement(found_train, group[result.assignments]),
+        "expert_purity": purity(result.assignments, test.labels),
         **gate_health(result.gate)._asdict(),
         "expected": result.expected,
         "accuracy_by_loss": share_right(match, result.losses.argmin(dim=1)),
@@ -124,4 +150,15 @@ def measure(model: MixtureOfExperts) -> dict[str, float]:
         "iwae": iwae(model, test.images[:IWAE_IMAGES], IWAE_SAMPLES),
         "drawn_right": drawn.accuracy,
         "drawn_digits": drawn.covered,
+    }
+
+
+def portrait(model: MixtureOfExperts) -> dict:
+    """What a chapter shows of one run: how experts and digits meet on the test images, and three drawings of each."""
+    drawn = torch.stack([model.generate(i, 3, seed=0) for i in range(model.num_experts)], dim=1)  # (3, E, 784)
+    strip = drawn.unflatten(2, (28, 28)).permute(0, 2, 1, 3).reshape(1, 3 * 28, -1)  # (1, 84, 28 E)
+    png = encode_png((255 * strip).round().to(torch.uint8))
+    return {
+        "counts": contingency(model.assign(test.images), test.labels, model.num_experts).tolist(),
+        "drawings": base64.b64encode(bytes(png.tolist())).decode(),
     }

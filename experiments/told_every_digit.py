@@ -13,15 +13,14 @@ import torch
 from scoring import IWAE_IMAGES, IWAE_SAMPLES, test, train
 
 from moe_lib import FixedManager, MixtureOfExperts, VAEExperts, examine, fit, iwae, load_examiner, resolve_device
+from moe_lib.recipes import side_by_side
 from moe_lib.results import device_name, run_all
 
 RUNS = [({"epochs": 100}, 0)]
 
 
 def one(config: dict, seed: int) -> dict:
-    own = [train.images[train.labels == digit] for digit in range(10)]
-    fewest = min(map(len, own))
-    images = torch.stack([digit[:fewest] for digit in own], dim=1)  # (B, E, D), each expert its own digit
+    images = side_by_side(train.images, train.labels, num_experts=10)  # (B, E, D), each expert its own digit
     torch.manual_seed(seed)
     experts = VAEExperts(num_experts=10)
     start = time.perf_counter()

@@ -15,11 +15,13 @@ from moe_lib.balance import (
 from moe_lib.chapter import Chapter, say, table
 from moe_lib.checkpoint import CheckpointError
 from moe_lib.claims import Claims
+from moe_lib.convolutional import ConvVAEExperts
 from moe_lib.data import Digits, TwoParabolas, mnist, parabolas, two_parabolas
 from moe_lib.examination import Examination, examine
 from moe_lib.experts import ELBO, Experts, Objective, RegressionExperts, VAEExperts
 from moe_lib.gates import AnnealedManager, BiasedManager, SinkhornManager
-from moe_lib.invariance import InvariantMixture, pair_information
+from moe_lib.grouping import group_experts
+from moe_lib.invariance import InvariantMixture, joint_information, joint_use, pair_information
 from moe_lib.layers import ExpertLinear
 from moe_lib.likelihood import NegativeELBO, iwae, negative_elbo
 from moe_lib.manager import ConvManager, FixedManager, Manager
@@ -38,7 +40,7 @@ from moe_lib.mixture import CooperatingExperts, LikelihoodMixture, MixtureOfExpe
 from moe_lib.neighbours import neighbours, relatives
 from moe_lib.pretrained import load_examiner, load_pretrained
 from moe_lib.prototypes import PrototypeExperts
-from moe_lib.recipes import fit_invariant, fit_parabolas, invariant_vae, moe_vae
+from moe_lib.recipes import fit_invariant, fit_own, fit_parabolas, invariant_vae, moe_vae
 from moe_lib.results import load_results
 from moe_lib.training import History, best_of, fit, resolve_device
 
@@ -54,6 +56,7 @@ __all__ = [
     "CheckpointError",
     "Claims",
     "ConvManager",
+    "ConvVAEExperts",
     "CooperatingExperts",
     "Deformation",
     "Digits",
@@ -91,10 +94,14 @@ __all__ = [
     "examine",
     "fit",
     "fit_invariant",
+    "fit_own",
     "fit_parabolas",
     "gate_health",
+    "group_experts",
     "invariant_vae",
     "iwae",
+    "joint_information",
+    "joint_use",
     "load_examiner",
     "load_pretrained",
     "load_results",

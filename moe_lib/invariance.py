@@ -10,10 +10,16 @@ from moe_lib.mixture import MixtureOfExperts
 from moe_lib.processes import gather
 
 
+def joint_use(p: Tensor, q: Tensor) -> Tensor:
+    """P = ½ (J + Jᵀ) with J = mean_b p(x_b) p(x'_b)ᵀ: how often a pair meets experts i and j, (B, E) each → (E, E)."""
+    joint = (p.unsqueeze(2) * q.unsqueeze(1)).mean(dim=0)  # in float32: a matrix product would be bfloat16 in autocast
+    return (joint + joint.T) / 2
+
+
 def pair_information(p: Tensor, q: Tensor, spread: float = 1.0) -> Tensor:
     r"""What the experts of an image and of its copy tell of one another:  Σ_ij P_ij ln P_ij - 2 λ Σ_i π_i ln π_i.
 
-    P = ½ (J + Jᵀ) with J = mean_b p(x_b) p(x'_b)ᵀ is how often the pair meets experts i and j, and π_i = Σ_j P_ij.
+    P is that of `joint_use`, how often the pair meets experts i and j, and π_i = Σ_j P_ij.
     At λ = 1 it is their mutual information, at most ln E nats: the copy's expert tells the image's, and all experts are
     used alike. A larger λ weighs the second more, and the maximum is (2 λ - 1) ln E. Ji, Henriques and Vedaldi 2019
     (IIC, arXiv:1807.06653), who also weigh the entropies so. Explained in chapter 8.
@@ -23,8 +29,11 @@ def pair_information(p: Tensor, q: Tensor, spread: float = 1.0) -> Tensor:
         q: those of their copies (B, E).
         spread: λ, how much balance counts.
     """
-    joint = (p.unsqueeze(2) * q.unsqueeze(1)).mean(dim=0)  # (E, E), in float32: a product would be bfloat16 in autocast
-    joint = (joint + joint.T) / 2
+    return joint_information(joint_use(p, q), spread)
+
+
+def joint_information(joint: Tensor, spread: float = 1.0) -> Tensor:
+    """The same from P itself, symmetric (E, E) → a scalar."""
     return 2 * spread * entropy(joint.sum(dim=0)) - entropy(joint.flatten())
 
 

@@ -1,5 +1,7 @@
 """Experts that own one picture each, and may only move it."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -44,13 +46,29 @@ class PrototypeExperts(Experts):
     def extra_repr(self) -> str:
         return f"deformation={self.deformation}, std={self.std}"
 
-    def draw(self, x: Tensor) -> Tensor:
-        """Each expert's picture moved to fit each image: x (B, 784) → (B, E, 784)."""
-        numbers = self.encoder(x).float().tanh()  # (E, B, strengths)
-        held = torch.arange(numbers.shape[2], device=x.device) >= self.free
-        numbers = numbers.masked_fill(held, 0.0)
-        pictures = self.prototypes.sigmoid().repeat_interleave(len(x), dim=0)  # (E B, 784)
-        return self.deformation.move(pictures, numbers.flatten(0, 1)).unflatten(0, (-1, len(x))).transpose(0, 1)
+    def draw(self, x: Tensor, counts: Sequence[int] | None = None) -> Tensor:
+        """Each expert's picture moved to fit x: (B, 784) → (B, E, 784); with `counts` (N, 784) → (N, 784)."""
+        pictures, own = self.prototypes.sigmoid(), counts if counts is not None else [len(x)] * self.num_experts
+        pictures = pictures.repeat_interleave(torch.tensor(own, device=x.device), dim=0)  # (N, 784), with N = E B
+        if self.free:
+            numbers = self.encoder(x, counts).float().tanh().view(len(pictures), -1)  # (N, strengths)
+            held = torch.arange(numbers.shape[1], device=x.device) >= self.free
+            pictures = self.deformation.move(pictures, numbers.masked_fill(held, 0.0))
+        return pictures if counts is not None else pictures.unflatten(0, (-1, len(x))).transpose(0, 1)
 
-    def losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None, counts: None = None) -> Tensor:
-        return (y.unsqueeze(1) - self.draw(x)).square().sum(dim=2) / (2 * self.std**2)  # (B, E)
+    def losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None, counts: Sequence[int] | None = None) -> Tensor:
+        target = y if counts is not None else y.unsqueeze(1)
+        return (target - self.draw(x, counts)).square().sum(dim=-1) / (2 * self.std**2)  # (B, E) or (N,)
+
+    @torch.no_grad()
+    def generate(self, expert: int, n: int, seed: int) -> Tensor:
+        """One expert's picture moved n times by numbers drawn evenly from the middle half of their range: (n, 784).
+
+        Raises:
+            IndexError: if there is no such expert.
+        """
+        if not 0 <= expert < self.num_experts:
+            raise IndexError(f"expert {expert} of {self.num_experts}: choose 0 to {self.num_experts - 1}")
+        numbers = torch.rand(n, self.deformation.strengths, generator=torch.Generator().manual_seed(seed)) - 0.5
+        picture = self.prototypes[expert].sigmoid().cpu().expand(n, -1)
+        return self.deformation.move(picture.contiguous(), numbers)

@@ -61,7 +61,8 @@ def fit_invariant(
     x: Tensor,
     relatives: Tensor,
     seed: int,
-    epochs: int = 15,
+    epochs: int = 20,
+    settle: int = 5,
     starts: int = 4,
     augmentation: Augmentation | None = None,
     build: Callable[..., InvariantMixture] = invariant_vae,
@@ -70,21 +71,24 @@ def fit_invariant(
 ) -> tuple[InvariantMixture, History]:
     """Several short starts with gentle changes; the most consistent one goes on with stronger changes. Chapter 8.
 
-    No label is needed anywhere: `InvariantMixture.consistency` on the training images chooses.
+    First it learns from pairs of relatives, then, for it to settle, from each image and itself: two images that look
+    alike are not always the same digit. No label is needed anywhere: `InvariantMixture.consistency` on the training
+    images chooses.
 
     Args:
         x: images (B, D).
         relatives: an image that looks like each (B, D), or x itself. The starts use x itself.
         seed: of weights, order and changes; start k has the seed ``starts * seed + k``.
         epochs: after the start, with a one-cycle rate of at most 2e-3, in batches of 500.
+        settle: epochs after those, with a one-cycle rate of at most 1e-3; 0 leaves them out.
         starts: of one epoch each, at a rate of 1e-3, in batches of 250.
         augmentation: the stronger changes, `Augmentation` as it comes unless another is given.
         build: from an augmentation to a model.
-        on_epoch: as in `fit`, for the epochs after the start.
+        on_epoch: as in `fit`, for the epochs with relatives.
         **options: device, precision, compile and progress, handed on to `fit`.
 
     Returns:
-        the model, and the history of the epochs after the start.
+        the model, and the history of all epochs after the start.
 
     Raises:
         ValueError: if there is no start.
@@ -99,8 +103,42 @@ def fit_invariant(
         if (found := model.consistency(x, x)) > most:
             best, most = model, found
     best.augmentation = augmentation or Augmentation()
-    settings = {"batch_size": min(500, len(x)), "lr": 2e-3, "schedule": "one-cycle", "on_epoch": on_epoch}
-    return best, fit(best, x, relatives, epochs=epochs, seed=seed, **settings, **options)
+    settings = {"batch_size": min(500, len(x)), "seed": seed, "schedule": "one-cycle"} | options
+    history = fit(best, x, relatives, epochs=epochs, lr=2e-3, on_epoch=on_epoch, **settings)
+    if settle:
+        later = fit(best, x, x, epochs=settle, lr=1e-3, **settings)
+        history = History(*(getattr(history, name) + getattr(later, name) for name in vars(later)))
+    return best, history
+
+
+def fit_own(model: MixtureOfExperts, x: Tensor, seed: int, epochs: int = 40, **options) -> History:
+    """The manager rests, and each expert goes on with the images that it is sent: x (B, D). Chapter 8.
+
+    Args:
+        model: its experts are trained, in place.
+        x: images (B, D).
+        seed: of order and noise.
+        epochs: each visits as many images of every expert as there are of the one with the fewest.
+        **options: device, precision, compile and progress, handed on to `fit`.
+
+    Raises:
+        ValueError: if an expert is sent nothing.
+    """
+    found = torch.cat([model.assign(part) for part in x.split(1000)])
+    own = side_by_side(x, found, model.num_experts)
+    return fit(model.experts, own, own, epochs=epochs, batch_size=min(10, len(own)), lr=1e-3, seed=seed, **options)
+
+
+def side_by_side(x: Tensor, owner: Tensor, num_experts: int) -> Tensor:
+    """As many images of each owner as there are of the one with the fewest: (B, D) and int64 (B,) → (N, E, D).
+
+    Raises:
+        ValueError: if an expert owns nothing.
+    """
+    own = [x[owner == i] for i in range(num_experts)]
+    if idle := [i for i, images in enumerate(own) if len(images) == 0]:
+        raise ValueError(f"experts {idle} own no image; each needs at least one")
+    return torch.stack([images[: min(map(len, own))] for images in own], dim=1)
 
 
 def fit_parabolas(

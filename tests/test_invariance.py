@@ -17,9 +17,11 @@ from moe_lib import (
     clustering_accuracy,
     fit,
     fit_invariant,
+    fit_own,
     mnist,
     pair_information,
 )
+from moe_lib.recipes import side_by_side
 
 gates = st.integers(0, 10_000).map(lambda s: torch.randn(2, 40, 5, generator=torch.Generator().manual_seed(s)))
 
@@ -99,10 +101,10 @@ def test_the_most_consistent_start_goes_on():
             at_start["state"] = copy.deepcopy(model.state_dict())
 
     chosen, history = fit_invariant(
-        images, images, seed=3, epochs=2, starts=3, build=build, on_epoch=remember, device="cpu", progress=False
+        images, images, 3, epochs=2, settle=1, starts=3, build=build, on_epoch=remember, device="cpu", progress=False
     )
     assert len(started) == 3
-    assert len(history) == 2
+    assert len(history) == len(history.seconds) == 3
     assert chosen.augmentation.erase == Augmentation().erase
     chosen_at_start = copy.deepcopy(chosen)
     chosen_at_start.load_state_dict(at_start["state"])
@@ -153,3 +155,24 @@ def test_a_conv_manager_speaks_as_a_manager_does():
     torch.testing.assert_close(logits[:2], manager(x[:2]))  # in evaluation each image stands for itself
     with pytest.raises(ValueError, match="784"):
         manager(torch.rand(5, 100))
+
+
+def test_experts_go_on_with_their_own_images_and_the_manager_rests():
+    images = mnist()[0].images[:300]
+    torch.manual_seed(0)
+    model = InvariantMixture(ConvManager(3, channels=(4, 8), hidden=16), VAEExperts(3, hidden=(8,), latent=2)).eval()
+    model.assign = lambda x: (x.sum(dim=1) * 1000).long() % 3  # an untrained manager may leave an expert idle
+    before = copy.deepcopy(model.state_dict())
+    history = fit_own(model, images, seed=0, epochs=2, device="cpu", progress=False)
+    after = model.state_dict()
+    assert len(history) == 2
+    for name in before:
+        assert torch.equal(before[name], after[name]) == name.startswith("manager"), name
+
+
+def test_side_by_side_gives_each_expert_its_own():
+    x = torch.arange(7.0).unsqueeze(1)
+    owner = torch.tensor([0, 1, 0, 1, 1, 0, 1])
+    assert torch.equal(side_by_side(x, owner, 2).squeeze(2), torch.tensor([[0.0, 1.0], [2.0, 3.0], [5.0, 4.0]]))
+    with pytest.raises(ValueError, match=r"experts \[2\] own no image"):
+        side_by_side(x, owner, 3)

@@ -53,6 +53,30 @@ def test_it_is_an_expert_of_the_one_mixture(pictures):
     torch.testing.assert_close(objective.expected, (model.gate(x) * model.expert_losses(x, x)).sum(dim=1).mean())
 
 
+def test_rows_of_single_experts_cost_what_they_do_among_all(pictures):
+    torch.manual_seed(0)
+    experts = PrototypeExperts(pictures)
+    experts.encoder[-1].weight.data.normal_(std=0.1)
+    x = torch.rand(5, 784)
+    for free in (0, 5, experts.deformation.strengths):
+        experts.free = free
+        every = experts.losses(x, x)  # (5, 2)
+        own = experts.losses(torch.cat([x[:2], x[1:]]), torch.cat([x[:2], x[1:]]), counts=[2, 4])
+        torch.testing.assert_close(own, torch.cat([every[:2, 0], every[1:, 1]]))
+
+
+def test_drawings_are_the_picture_moved_and_repeat(pictures):
+    experts = PrototypeExperts(
+        pictures, deformation=Deformation(shift=0.0, bend=0.0, rotation=0.1, scale=0.05, shear=0.05)
+    )
+    drawn = experts.generate(1, 4, seed=0)
+    assert torch.equal(drawn, experts.generate(1, 4, seed=0))
+    nearest = torch.cdist(drawn, pictures).argmin(dim=1)
+    assert (nearest == 1).all()
+    with pytest.raises(IndexError, match="expert 2 of 2"):
+        experts.generate(2, 1, seed=0)
+
+
 def test_what_is_no_picture_is_refused():
     with pytest.raises(ValueError, match="784"):
         PrototypeExperts(torch.rand(2, 100))

@@ -1,0 +1,77 @@
+"""Experts that own one picture each and may only move it: chapter 8's seventh rung. No augmentation, no neighbours.
+
+    python experiments/prototypes.py
+
+About N minutes on 2 CPU cores; goes on where it was stopped
+
+The families of changes come one after the other, each in a training run of its own: first the pictures lie still (the
+loss is that of K-means), then they may be turned, scaled, sheared and shifted, then bent. Labels only score the runs.
+"""
+
+import time
+
+import torch
+from scoring import agreement, portrait, test, train
+
+from moe_lib import (
+    Floor,
+    Manager,
+    MixtureOfExperts,
+    PrototypeExperts,
+    clustering_accuracy,
+    evaluate,
+    fit,
+    gate_health,
+    resolve_device,
+)
+from moe_lib.results import device_name, run_all
+
+STAGES = [[0, 3], [5, 6], [37, 6]]  # how many of the numbers may move a picture, and for how many epochs
+RUNS = [({"stages": stages, "top_k": 2}, seed) for stages in (STAGES, [[37, 15]]) for seed in range(5)]
+
+
+def prototypes(seed: int, top_k: int) -> MixtureOfExperts:
+    """Ten pictures that start as training images, drawn at random."""
+    torch.manual_seed(seed)
+    chosen = train.images[torch.randperm(len(train.images))[:10]]
+    return MixtureOfExperts(Manager(784, 10), PrototypeExperts(chosen), balance=Floor(200.0, share=0.05), top_k=top_k)
+
+
+def one(config: dict, seed: int) -> dict:
+    start = time.perf_counter()
+    model = prototypes(seed, config["top_k"])
+    losses, by_stage = [], []
+    for free, epochs in config["stages"]:
+        model.experts.free = free
+        history = fit(
+            model, train.images, train.images, epochs=epochs, batch_size=100, lr=1e-3, seed=seed, device="cpu",
+            precision="bf16",
+        )  # fmt: skip
+        losses += history.total
+        by_stage.append(clustering_accuracy(model.assign(test.images), test.labels))
+    seconds = time.perf_counter() - start
+    result = evaluate(model, test.images, test.images)
+    found_train = torch.cat([model.assign(images) for images in train.images.split(1000)])
+    return {
+        "metrics": {
+            **agreement(found_train, result.assignments),
+            **gate_health(result.gate)._asdict(),
+            "expected": result.expected,
+            "accuracy_by_stage": by_stage,
+            "train_total": losses,
+            **(portrait(model) if seed == 0 else {}),
+        },
+        "seconds": seconds,
+        "device": device_name(resolve_device("cpu")),
+    }
+
+
+if __name__ == "__main__":
+    run_all(
+        "prototypes",
+        what="ten pictures that are moved to fit each image; map fitted on training, scored on test images",
+        unit="nats per image up to a constant; shares in [0, 1]",
+        code="experiments/prototypes.py",
+        runs=RUNS,
+        one=one,
+    )

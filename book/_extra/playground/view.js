@@ -1,0 +1,681 @@
+"use strict";
+
+/* The playground as the reader sees it: points to drag, curves that learn, and the settings of the run.
+   All arithmetic is in mixture.js, all colours are in style.css. */
+
+(() => {
+  const root = document.getElementById("playground");
+  if (!root || !document.createElementNS) return;
+
+  const WEIGHTS = [0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
+  const RATES = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
+  const SPEEDS = { slow: 1, normal: 5, fast: 20 }; // steps a frame
+  const MOST_POINTS = 400;
+  const MOST_STEPS = 20000; // a forgotten run stops by itself
+  const LOW = [-1.05, -1.1], HIGH = [1.05, 1.3]; // what the plot shows of x and y
+  const GRID = Array.from({ length: 211 }, (_, j) => LOW[0] + j * 0.01);
+  const still = matchMedia("(prefers-reduced-motion: reduce)");
+
+  /* --- Points -------------------------------------------------------------------------------------------------- */
+
+  const BOOK = { kind: "specialise", experts: 2, degree: 2, weight: 0, manager: 0.02, expert: 0.05, seed: 1 };
+
+  function scatter(n, seed, draw, law) {
+    const random = mixture.uniform(seed);
+    return Array.from({ length: n }, (_, i) => {
+      const x = draw(i, random);
+      return { x, y: law(x) + 0.03 * mixture.normal(random) };
+    });
+  }
+
+  const parabolas = (x) => 4 * (x < 0 ? x + 0.5 : x - 0.5) ** 2 - 0.5;
+  const clouds = (i, random) => (i % 2 ? 0.7 + 0.3 * random() : -1 + 1.3 * random()); // chapter 2's, gap and all
+  const chapter2 = () => scatter(120, 1, clouds, parabolas);
+  const crowd = () => scatter(40, 2, (_, random) => -1 + 0.1 * random(), parabolas);
+  const lines = (x) => (x < -1 / 3 ? 1.8 * x + 1.1 : x < 1 / 3 ? -2.4 * x : 1.8 * x - 1.1);
+
+  const PRESETS = {
+    parabolas: { name: "two parabolas", points: chapter2, borders: [0], settings: {} },
+    degenerate: { name: "degenerate manager", points: chapter2, borders: [0], settings: { seed: 0 } },
+    pieces: {
+      name: "three pieces",
+      points: () => scatter(120, 3, (_, random) => -1 + 2 * random(), lines),
+      borders: [-1 / 3, 1 / 3],
+      settings: { experts: 3, degree: 1, weight: 0.02, seed: 0 },
+    },
+    own: {
+      name: "your own points",
+      points: () => [-0.9, -0.6, -0.3, 0.3, 0.6, 0.9].map((x) => ({ x, y: x < 0 ? 0.5 : -0.5 })),
+      borders: [],
+      settings: { degree: 1, weight: 0.02 },
+    },
+  };
+
+  /* --- The state ----------------------------------------------------------------------------------------------- */
+
+  let preset, settings, points, run, history;
+  let selected = null, playing = false, spoken = 0, drawn = 0;
+
+  const kind = () => settings.kind.split("-")[0]; // kmeans-x and kmeans-xy are one kind to the mathematics
+  const training = () => ({
+    kind: kind(),
+    weight: settings.weight,
+    rates: { manager: settings.manager, experts: settings.expert },
+  });
+
+  function choose(name, changes = {}) {
+    preset = PRESETS[name];
+    settings = { preset: name, ...BOOK, ...preset.settings, ...changes };
+    points = preset.points();
+    selected = null;
+    restart();
+  }
+
+  /** From the seed's starting weights; the points stay. */
+  function restart() {
+    run = new mixture.Run({ experts: settings.experts, degree: settings.degree }, settings.seed);
+    history = { stride: 1, rows: [] };
+    cluster();
+    remember();
+  }
+
+  let centres = null;
+  function cluster() {
+    centres = null;
+    if (kind() !== "kmeans" || !points.length) return;
+    const rows = points.map(({ x, y }) => (settings.kind === "kmeans-x" ? [x] : [x, y]));
+    const found = mixture.kmeans(rows, settings.experts);
+    points.forEach((point, b) => (point.owner = found.owner[b]));
+    centres = found.centres;
+  }
+
+  const losses = () => mixture.objective(run.theta, run.shape, points, training());
+  const owns = (point) => mixture.gateAt(run.theta, run.shape, point, kind());
+  const most = (p) => p.indexOf(Math.max(...p));
+
+  /** The gate over x; null where it is no function of x. */
+  function gate(x) {
+    if (kind() !== "kmeans") return mixture.gate(run.theta, run.shape, x);
+    if (!centres || settings.kind === "kmeans-xy") return null;
+    const distances = centres.map(([c]) => Math.abs(x - c));
+    const nearest = distances.indexOf(Math.min(...distances));
+    return centres.map((_, i) => Number(i === nearest));
+  }
+
+  /** Losses on all points, thinned out as the run gets long. */
+  function remember() {
+    if (!points.length || run.steps % history.stride) return;
+    history.rows.push({ step: run.steps, ...losses() });
+    if (history.rows.length > 300) {
+      history.stride *= 2;
+      history.rows = history.rows.filter(({ step }) => step % history.stride === 0);
+    }
+  }
+
+  function train(steps) {
+    const end = performance.now() + 25; // a slow phone makes fewer steps, and stays responsive
+    for (let i = 0; i < steps && points.length && performance.now() < end; i++) {
+      run.step(run.batch(points), training());
+      remember();
+    }
+  }
+
+  /* --- The page ------------------------------------------------------------------------------------------------ */
+
+  const options = (values) => Object.entries(values).map(([value, text]) => `<option value="${value}">${text}</option>`).join("");
+  const select = (name, text, values) =>
+    `<label class="pg-field"><span>${text}</span><select name="${name}">${options(values)}</select></label>`;
+  const slider = (name, text, values) =>
+    `<label class="pg-field"><span>${text} <output data-of="${name}"></output></span>
+     <input type="range" name="${name}" min="0" max="${values.length - 1}" step="1"></label>`;
+  const button = (action, text, extra = "") => `<button type="button" data-do="${action}" ${extra}>${text}</button>`;
+  const number = (name, text) => `<div><dt>${text}</dt><dd data-number="${name}"></dd></div>`;
+
+  root.innerHTML = `
+    <div class="pg-bar" role="group" aria-label="Run">
+      ${button("play", "Play", 'class="pg-play"')} ${button("step", "Step")} ${button("reset", "Reset")}
+      ${select("speed", "Speed", { slow: "slow", normal: "normal", fast: "fast" })}
+      <span class="pg-steps"><span data-number="step"></span> steps</span>
+    </div>
+    <div class="pg-stage">
+      <div class="pg-plots">
+        <svg class="pg-main"></svg>
+        <div class="pg-tools" role="group" aria-label="Points">
+          ${button("add", "Add a point")} ${button("remove", "Remove it")} ${button("clear", "Clear")} ${button("restore", "Restore")}
+        </div>
+        <div class="pg-title">Gate: whom the manager asks, p<sub>i</sub>(x)</div>
+        <svg class="pg-gate" role="img"></svg>
+      </div>
+      <div class="pg-controls" role="group" aria-label="Settings">
+        ${select("preset", "Points", Object.fromEntries(Object.entries(PRESETS).map(([key, { name }]) => [key, name])))}
+        ${select("kind", "Objective", {
+          specialise: "specialise: Σ p ℓ",
+          cooperate: "cooperate: (y − Σ p yᵢ)²",
+          likelihood: "likelihood: −ln Σ p e^−ℓ",
+          "kmeans-x": "K-means split on x",
+          "kmeans-xy": "K-means split on (x, y)",
+        })}
+        ${select("experts", "Experts", { 2: "2", 3: "3", 4: "4" })}
+        ${select("degree", "Each of them", { 1: "a line", 2: "a parabola", 3: "a cubic" })}
+        ${slider("weight", "Balancing weight", WEIGHTS)}
+        ${slider("expert", "Learning rate, experts", RATES)}
+        ${slider("manager", "Learning rate, manager", RATES)}
+        <div class="pg-field pg-seed"><label><span>Seed</span> <input type="number" name="seed" min="0" max="999" step="1"></label>
+        ${button("next", "Next seed")}</div>
+      </div>
+    </div>
+    <ul class="pg-experts" aria-label="Experts"></ul>
+    <div class="pg-results">
+      <div>
+        <div class="pg-title">Loss on all points, by step</div>
+        <svg class="pg-loss" role="img"></svg>
+      </div>
+      <dl class="pg-numbers">
+        ${number("expected", '<i class="pg-key pg-expected"></i>expected')}
+        ${number("balancing", '<i class="pg-key pg-balancing"></i>balancing')}
+        ${number("total", '<i class="pg-key pg-total"></i>total')}
+        ${number("blend", "error of the blend")}
+        ${number("alone", "error of the chosen expert alone")}
+      </dl>
+    </div>
+    <div class="pg-status" role="status"></div>`;
+
+  const find = (query) => root.querySelector(query);
+  const [main, gates, loss] = [".pg-main", ".pg-gate", ".pg-loss"].map(find);
+
+  function svg(name, attributes, parent) {
+    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    return parent ? parent.appendChild(node) : node;
+  }
+  const text = (words, x, y, parent, anchor = "middle") => {
+    svg("text", { x, y, "text-anchor": anchor }, parent).textContent = words;
+  };
+
+  svg("title", {}, main).textContent = "Points and experts over x";
+  const clip = svg("rect", {}, svg("clipPath", { id: "pg-clip" }, svg("defs", {}, main)));
+  const frames = { main: svg("g", { class: "pg-axes", "aria-hidden": "true" }, main) };
+  const curves = svg("g", { "clip-path": "url(#pg-clip)", "aria-hidden": "true" }, main);
+  const dots = svg("g", { role: "application", "aria-label": "Points" }, main);
+  const badges = svg("g", { class: "pg-badges", "aria-hidden": "true" }, main);
+  const areas = svg("g", {}, gates);
+  frames.gate = svg("g", { class: "pg-axes" }, gates);
+  const shares = svg("g", { class: "pg-badges" }, gates);
+  frames.loss = svg("g", { class: "pg-axes" }, loss);
+  const lossLines = ["pg-total", "pg-expected", "pg-balancing"].map((name) => svg("path", { class: name }, loss));
+
+  /* --- Scales and axes ----------------------------------------------------------------------------------------- */
+
+  const MARGIN = { left: 34, right: 8 };
+  const size = {};
+  const px = (x) => MARGIN.left + ((x - LOW[0]) / (HIGH[0] - LOW[0])) * (size.width - MARGIN.left - MARGIN.right);
+  const py = (y) => 6 + ((HIGH[1] - y) / (HIGH[1] - LOW[1])) * (size.height - 12);
+  const pp = (p) => 4 + (1 - p) * 76;
+  const signed = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
+
+  function measure() {
+    size.width = Math.max(260, find(".pg-plots").clientWidth);
+    size.height = Math.round(Math.min(360, Math.max(240, size.width * 0.62)));
+    size.loss = Math.max(240, loss.parentNode.clientWidth);
+    const sheet = (node, width, height) => {
+      node.setAttribute("viewBox", `0 0 ${width} ${height}`);
+      node.setAttribute("height", height);
+    };
+    sheet(main, size.width, size.height);
+    sheet(gates, size.width, 104);
+    sheet(loss, size.loss, 150);
+    const left = px(LOW[0]), right = px(HIGH[0]);
+    for (const [key, value] of Object.entries({ x: left, y: 0, width: right - left, height: size.height })) clip.setAttribute(key, value);
+    frames.main.replaceChildren();
+    for (const y of [-1, -0.5, 0, 0.5, 1]) {
+      svg("path", { d: `M${left} ${py(y)}H${right}` }, frames.main);
+      text(signed(y, 1), left - 6, py(y) + 4, frames.main, "end");
+    }
+    frames.gate.replaceChildren();
+    for (const p of [0, 0.5, 1]) text(p, left - 6, pp(p) + 4, frames.gate, "end");
+    for (const x of [-1, -0.5, 0, 0.5, 1]) text(signed(x, 1), px(x), 98, frames.gate);
+    for (const x of preset.borders) {
+      svg("path", { class: "pg-border", d: `M${px(x)} 0V${size.height}` }, frames.main);
+      svg("path", { class: "pg-border", d: `M${px(x)} ${pp(1)}V${pp(0)}` }, frames.gate);
+      text("x′", px(x) + 9, 14, frames.main);
+    }
+    draw();
+  }
+
+  /* --- Drawing ------------------------------------------------------------------------------------------------- */
+
+  const at = (values) => values.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L");
+
+  /** A band along a curve, as wide as the expert's probability is large. */
+  function band(line, widths) {
+    const sides = line.map(([x, y], j) => {
+      const [a, b] = [line[Math.max(0, j - 1)], line[Math.min(line.length - 1, j + 1)]];
+      const length = Math.hypot(b[0] - a[0], b[1] - a[1]) || 1;
+      const [nx, ny] = [(-(b[1] - a[1]) / length) * (widths[j] / 2), ((b[0] - a[0]) / length) * (widths[j] / 2)];
+      return [[x + nx, y + ny], [x - nx, y - ny]];
+    });
+    return `M${at(sides.map(([a]) => a))}L${at(sides.map(([, b]) => b).reverse())}Z`;
+  }
+
+  /** The middle of the longest stretch of x on which an expert is the most probable one, or -1. */
+  function territory(leaders, expert) {
+    let best = [0, -1], start = 0;
+    for (let j = 0; j <= leaders.length; j++) {
+      if (leaders[j] === expert) continue;
+      if (j - start > best[0]) best = [j - start, start];
+      start = j + 1;
+    }
+    return best[0] ? best[1] + (best[0] >> 1) : -1;
+  }
+
+  function badge(group, expert, x, y) {
+    const node = svg("g", { class: `pg-e${expert}`, transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` }, group);
+    svg("circle", { r: 9 }, node);
+    text(expert + 1, 0, 4, node);
+  }
+
+  function drawCurves(p) {
+    const E = settings.experts;
+    if (curves.childElementCount !== 2 * E + 1) {
+      curves.replaceChildren();
+      for (let i = 0; i < E; i++) {
+        svg("path", { class: `pg-band pg-e${i}` }, curves);
+        svg("path", { class: `pg-line pg-e${i}` }, curves);
+      }
+      svg("path", { class: "pg-blend" }, curves);
+    }
+    const outputs = GRID.map((x) => mixture.predict(run.theta, run.shape, x));
+    const leaders = p ? p.map(most) : [];
+    badges.replaceChildren();
+    for (let i = 0; i < E; i++) {
+      const line = outputs.map((y, j) => [px(GRID[j]), Math.max(-2000, Math.min(2000, py(y[i])))]);
+      const own = p ? null : points.filter((point) => point.owner === i).map((point) => point.x);
+      const reach = (x) => own.length && x >= Math.min(...own) && x <= Math.max(...own);
+      const widths = GRID.map((x, j) => 8 * (p ? p[j][i] : reach(x) ? 0.5 : 0));
+      curves.children[2 * i].setAttribute("d", band(line, widths));
+      curves.children[2 * i + 1].setAttribute("d", `M${at(line)}`);
+      const middle = p ? territory(leaders, i) : GRID.findIndex((x) => own.length && x >= (Math.min(...own) + Math.max(...own)) / 2);
+      if (middle >= 0) badge(badges, i, line[middle][0], Math.max(12, Math.min(size.height - 12, line[middle][1])));
+    }
+    const blend = p ? outputs.map((y, j) => [px(GRID[j]), py(y.reduce((sum, yi, i) => sum + yi * p[j][i], 0))]) : null;
+    curves.lastChild.setAttribute("d", blend ? `M${at(blend)}` : "");
+  }
+
+  function drawGate(p) {
+    areas.replaceChildren();
+    shares.replaceChildren();
+    if (!p) {
+      for (const { x, owner } of points) {
+        const y = 10 + (owner * 68) / settings.experts;
+        svg("path", { class: `pg-tick pg-e${owner}`, d: `M${px(x).toFixed(1)} ${y}v${56 / settings.experts}` }, areas);
+      }
+      return;
+    }
+    const leaders = p.map(most);
+    const floor = p.map(() => 0);
+    for (let i = 0; i < settings.experts; i++) {
+      const low = floor.map((f, j) => [px(GRID[j]), pp(f)]);
+      p.forEach((pj, j) => (floor[j] += pj[i]));
+      const high = floor.map((f, j) => [px(GRID[j]), pp(f)]);
+      svg("path", { class: `pg-area pg-e${i}`, d: `M${at(low)}L${at(high.reverse())}Z` }, areas);
+      const middle = territory(leaders, i);
+      if (middle >= 0) badge(shares, i, px(GRID[middle]), pp(floor[middle] - p[middle][i] / 2));
+    }
+  }
+
+  // A circle, a square, a triangle, a diamond: which expert, also without colour.
+  const MARKS = ["M-3.4 0a3.4 3.4 0 1 1 6.8 0a3.4 3.4 0 1 1-6.8 0Z", "M-3-3H3V3H-3Z", "M0-4L3.8 3H-3.8Z", "M0-4.4L4.4 0L0 4.4L-4.4 0Z"];
+  const reach = matchMedia("(pointer: coarse)").matches ? 13 : 8;
+
+  function drawPoints() {
+    while (dots.childElementCount > points.length) dots.lastChild.remove();
+    while (dots.childElementCount < points.length) {
+      const node = svg("g", { role: "button", "aria-roledescription": "point" }, dots);
+      svg("circle", { class: "pg-hit", r: reach }, node);
+      svg("path", { class: "pg-mark" }, node);
+    }
+    const stop = points.includes(selected) ? selected : points[0];
+    points.forEach((point, b) => {
+      const node = dots.children[b], expert = most(owns(point));
+      node.setAttribute("transform", `translate(${px(point.x).toFixed(1)} ${py(point.y).toFixed(1)})`);
+      node.setAttribute("tabindex", point === stop ? 0 : -1);
+      node.setAttribute("aria-label", `${where(point)}, expert ${expert + 1}`);
+      const look = `pg-point pg-e${expert}${point === selected ? " pg-selected" : ""}`;
+      if (node.getAttribute("class") === look) return;
+      node.setAttribute("class", look);
+      node.lastChild.setAttribute("d", MARKS[expert]);
+    });
+  }
+
+  function drawLoss(now) {
+    const rows = [...history.rows, { step: run.steps, ...now }];
+    const end = Math.max(200, 1.05 * run.steps);
+    const lx = (step) => 38 + (step / end) * (size.loss - 46);
+    const ly = (value) => 8 + ((1 - Math.log10(Math.min(10, Math.max(1e-4, value)))) / 5) * 116;
+    frames.loss.replaceChildren();
+    for (const [value, name] of [[10, "10"], [1, "1"], [0.1, "0.1"], [0.01, "0.01"], [0.001, "0.001"], [0.0001, "0"]]) {
+      svg("path", { d: `M38 ${ly(value)}H${size.loss - 8}` }, frames.loss);
+      text(name, 33, ly(value) + 4, frames.loss, "end");
+    }
+    text(0, 38, 144, frames.loss);
+    text(run.steps.toLocaleString("en"), Math.max(80, lx(run.steps)), 144, frames.loss);
+    ["total", "expected", "balancing"].forEach((part, i) => {
+      lossLines[i].setAttribute("d", now ? `M${at(rows.map((row) => [lx(row.step), ly(row[part])]))}` : "");
+    });
+  }
+
+  function law(expert) {
+    const fixed = mixture.predict(run.theta, run.shape, 0)[expert];
+    const weights = run.theta.subarray(run.theta.length - settings.experts * (settings.degree + 1));
+    const terms = Array.from({ length: settings.degree }, (_, k) => {
+      const w = weights[expert * settings.degree + k];
+      return ` ${w < 0 ? "−" : "+"} ${Math.abs(w).toFixed(2)} x${["", "²", "³"][k]}`;
+    });
+    return `y = ${signed(fixed)}${terms.join("")}`;
+  }
+
+  function share() {
+    const sums = new Array(settings.experts).fill(0);
+    for (const point of points) owns(point).forEach((p, i) => (sums[i] += p / points.length));
+    return sums;
+  }
+
+  function drawNumbers(now) {
+    const list = find(".pg-experts");
+    if (list.childElementCount !== settings.experts) {
+      list.innerHTML = Array.from({ length: settings.experts }, (_, i) =>
+        `<li class="pg-e${i}"><b><svg viewBox="-5 -5 10 10" aria-hidden="true"><path class="pg-mark" d="${MARKS[i]}"/></svg>Expert ${i + 1}</b>
+         <span class="pg-share"><i></i></span><span class="pg-percent"></span><span class="pg-law"></span></li>`).join("");
+    }
+    share().forEach((value, i) => {
+      const row = list.children[i];
+      row.querySelector("i").style.width = `${100 * value}%`;
+      row.querySelector(".pg-percent").textContent = `${Math.round(100 * value)} % of the points`;
+      row.querySelector(".pg-law").textContent = law(i);
+    });
+    const numbers = { step: run.steps.toLocaleString("en") };
+    if (now) {
+      for (const part of ["expected", "balancing", "total"]) numbers[part] = now[part].toFixed(4);
+      let [blend, alone] = [0, 0];
+      for (const point of points) {
+        const p = owns(point), outputs = mixture.predict(run.theta, run.shape, point.x);
+        blend += (point.y - outputs.reduce((sum, y, i) => sum + p[i] * y, 0)) ** 2 / points.length;
+        alone += (point.y - outputs[most(p)]) ** 2 / points.length;
+      }
+      Object.assign(numbers, { blend: blend.toFixed(4), alone: alone.toFixed(4) });
+    }
+    for (const node of root.querySelectorAll("[data-number]")) node.textContent = numbers[node.dataset.number] ?? "–";
+  }
+
+  function draw() {
+    const p = points.length && gate(0) ? GRID.map(gate) : null;
+    const now = points.length ? losses() : null;
+    drawCurves(p ?? (points.length ? null : GRID.map((x) => mixture.gate(run.theta, run.shape, x))));
+    drawPoints();
+    drawGate(p);
+    drawLoss(now);
+    drawNumbers(now);
+    drawn = performance.now();
+    if (now && !Number.isFinite(now.total)) {
+      play(false);
+      say("The weights have run away. Choose smaller learning rates and press Reset.");
+    }
+  }
+
+  /* --- What is said -------------------------------------------------------------------------------------------- */
+
+  const where = ({ x, y }) => `x ${signed(x)}, y ${signed(y)}`;
+
+  function say(words) {
+    spoken = performance.now();
+    find(".pg-status").textContent = words;
+  }
+
+  /** The state in a few sentences: what the plots show, in words. */
+  function describe() {
+    if (!points.length) return "There are no points. Add some, or press Restore.";
+    const p = gate(0) && GRID.map(gate);
+    const parts = [];
+    if (p) {
+      const leaders = p.map(most);
+      leaders.forEach((leader, j) => {
+        if (leader !== leaders[j + 1]) parts.push(`expert ${leader + 1}` + (j + 1 < GRID.length ? ` up to x = ${signed(GRID[j] + 0.005)}` : ""));
+      });
+    }
+    const biggest = share().reduce((best, value, i) => (value > best[0] ? [value, i] : best), [0, 0]);
+    const split = p ? ` Most probable: ${parts.join(", then ")}.` : " The split depends on y too, so it is no function of x.";
+    const alone = biggest[0] > 0.95 ? ` Expert ${biggest[1] + 1} has taken everything: the manager is degenerate.` : "";
+    return `After ${run.steps.toLocaleString("en")} steps the loss is ${losses().total.toFixed(4)}.${split}${alone}`;
+  }
+
+  function report() {
+    const words = describe();
+    say(words);
+    gates.setAttribute("aria-label", `Gate probabilities over x. ${words}`);
+    loss.setAttribute("aria-label", `Losses over ${run.steps} steps, on a logarithmic scale; their values stand beside.`);
+  }
+
+  /* --- Playing ------------------------------------------------------------------------------------------------- */
+
+  function frame() {
+    if (!playing) return;
+    train(SPEEDS[find('[name="speed"]').value]);
+    if (!still.matches || performance.now() - drawn > 700) draw();
+    if (performance.now() - spoken > 12000) report();
+    if (run.steps >= MOST_STEPS || !points.length) play(false);
+    requestAnimationFrame(frame);
+  }
+
+  function play(on) {
+    if (on === playing) return;
+    playing = on && points.length > 0;
+    const control = find('[data-do="play"]');
+    control.textContent = playing ? "Pause" : "Play";
+    control.classList.toggle("pg-on", playing);
+    if (playing) requestAnimationFrame(frame);
+    else draw();
+    if (!playing) report();
+  }
+
+  const show = () => {
+    for (const [name, value] of Object.entries(settings)) {
+      const field = find(`[name="${name}"]`);
+      const scale = { weight: WEIGHTS, expert: RATES, manager: RATES }[name];
+      field.value = scale ? scale.indexOf(value) : value;
+      if (!scale) continue;
+      field.setAttribute("aria-valuetext", value);
+      find(`[data-of="${name}"]`).textContent = value;
+    }
+    const fixed = kind() === "kmeans";
+    for (const name of ["weight", "manager"]) find(`[name="${name}"]`).disabled = fixed; // K-means asks neither
+  };
+
+  function fresh() {
+    show();
+    measure();
+    report();
+  }
+
+  root.addEventListener("input", ({ target }) => {
+    const { name, value } = target;
+    if (name === "speed" || !name) return;
+    if (name === "preset") choose(value);
+    else if (["weight", "expert", "manager"].includes(name)) {
+      settings[name] = (name === "weight" ? WEIGHTS : RATES)[value];
+      show();
+      draw();
+      return; // it takes effect while the run goes on
+    } else {
+      if (name === "seed" && !target.checkValidity()) return;
+      settings[name] = name === "kind" ? value : Math.floor(Number(value));
+      restart();
+    }
+    fresh();
+  });
+
+  const ACTIONS = {
+    play: () => play(!playing),
+    step() {
+      play(false);
+      train(1);
+      draw();
+      report();
+    },
+    reset() {
+      play(false);
+      restart();
+      fresh();
+    },
+    next() {
+      settings.seed = (settings.seed + 1) % 1000;
+      restart();
+      fresh();
+    },
+    add: () => focus(insert(2 * Math.random() - 1, 0.5 * Math.random())),
+    remove: () => remove(selected ?? points.at(-1)),
+    clear() {
+      play(false);
+      points = [];
+      selected = null;
+      moved();
+      report();
+    },
+    restore() {
+      points = preset.points();
+      moved();
+      report();
+    },
+  };
+  root.addEventListener("click", ({ target }) => ACTIONS[target.dataset.do]?.());
+
+  /* --- Points under the reader's hand -------------------------------------------------------------------------- */
+
+  const within = (value, d) => Math.min(HIGH[d] - 0.05, Math.max(LOW[d] + 0.05, value));
+  const nodeOf = (point) => dots.children[points.indexOf(point)];
+  const pointOf = (node) => points[[...dots.children].indexOf(node?.closest(".pg-point"))];
+
+  function moved() {
+    cluster();
+    if (!playing) draw();
+    else drawPoints();
+  }
+
+  function insert(x, y) {
+    if (points.length >= MOST_POINTS) return say(`${MOST_POINTS} points are as many as fit. Remove some first.`);
+    const point = { x: within(x, 0), y: within(y, 1), owner: 0 };
+    points.push(point);
+    selected = point;
+    moved();
+    return point;
+  }
+
+  function focus(point) {
+    if (!point) return;
+    selected = point;
+    drawPoints();
+    nodeOf(point).focus({ preventScroll: true });
+  }
+
+  function remove(point) {
+    const b = points.indexOf(point);
+    if (b < 0) return;
+    const focused = dots.contains(document.activeElement);
+    points.splice(b, 1);
+    selected = points.length ? [...points].sort((a, c) => Math.abs(a.x - point.x) - Math.abs(c.x - point.x))[0] : null;
+    moved();
+    say(`Removed the point at ${where(point)}; ${points.length} are left.`);
+    if (focused) focus(selected);
+  }
+
+  const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
+  let quiet = 0;
+
+  dots.addEventListener("keydown", (event) => {
+    const point = pointOf(event.target);
+    if (!point || event.ctrlKey || event.metaKey || event.altKey) return;
+    const sorted = [...points].sort((a, b) => a.x - b.x);
+    const rank = sorted.indexOf(point);
+    const next = { PageDown: rank + 1, PageUp: rank - 1, Home: 0, End: sorted.length - 1 }[event.key];
+    if (KEYS[event.key]) {
+      const step = event.shiftKey ? 0.1 : 0.02;
+      point.x = within(point.x + step * KEYS[event.key][0], 0);
+      point.y = within(point.y + step * KEYS[event.key][1], 1);
+      moved();
+      clearTimeout(quiet); // said once it rests, not at every press
+      quiet = setTimeout(() => say(`Point at ${where(point)}.`), 600);
+    } else if (next !== undefined) focus(sorted[next]);
+    else if (event.key === "Delete" || event.key === "Backspace") remove(point);
+    else return;
+    event.preventDefault();
+  });
+  dots.addEventListener("focusin", ({ target }) => {
+    selected = pointOf(target) ?? selected;
+    drawPoints();
+  });
+
+  /** Where a pointer is, in x and y of the plot. */
+  function under(event) {
+    const box = main.getBoundingClientRect();
+    const [sx, sy] = [(event.clientX - box.left) * (size.width / box.width), (event.clientY - box.top) * (size.height / box.height)];
+    const [left, right] = [px(LOW[0]), px(HIGH[0])];
+    const x = LOW[0] + ((sx - left) / (right - left)) * (HIGH[0] - LOW[0]);
+    return { x, y: HIGH[1] - ((sy - 6) / (size.height - 12)) * (HIGH[1] - LOW[1]), sx, sy };
+  }
+
+  let held = null; // {point} that is dragged, or {brush} where the last one was painted
+  main.addEventListener("pointerdown", (event) => {
+    if (event.button) return;
+    const point = pointOf(event.target), { x, y, sx, sy } = under(event);
+    if (point) {
+      held = { point };
+      focus(point);
+    } else if (event.pointerType === "touch") return; // it may be a page that is scrolled; a tap comes as a click
+    else {
+      held = { brush: [sx, sy] };
+      focus(insert(x, y));
+    }
+    main.setPointerCapture(event.pointerId);
+    event.preventDefault();
+  });
+  main.addEventListener("pointermove", (event) => {
+    if (!held) return;
+    const { x, y, sx, sy } = under(event);
+    if (held.point) {
+      Object.assign(held.point, { x: within(x, 0), y: within(y, 1) });
+      moved();
+    } else if (Math.hypot(sx - held.brush[0], sy - held.brush[1]) > 12) {
+      held.brush = [sx, sy];
+      insert(x, y);
+    }
+  });
+  for (const end of ["pointerup", "pointercancel"]) main.addEventListener(end, () => (held = null));
+  main.addEventListener("click", (event) => {
+    if (event.pointerType !== "touch" || pointOf(event.target)) return;
+    const { x, y } = under(event);
+    insert(x, y);
+  });
+
+  /* --- The experiments in the text ----------------------------------------------------------------------------- */
+
+  for (const control of document.querySelectorAll("[data-playground]")) {
+    control.hidden = false;
+    control.addEventListener("click", () => {
+      const { preset: name, trained = 0, crowd: more, ...changes } = JSON.parse(control.dataset.playground);
+      play(false);
+      if (name) choose(name, changes);
+      if (more) points.push(...crowd());
+      cluster();
+      for (let i = 0; i < trained; i++) {
+        run.step(run.batch(points), training());
+        remember();
+      }
+      fresh();
+      root.scrollIntoView({ behavior: still.matches ? "auto" : "smooth", block: "start" });
+      find('[data-do="play"]').focus({ preventScroll: true });
+    });
+  }
+
+  choose("parabolas");
+  fresh();
+  new ResizeObserver(() => requestAnimationFrame(measure)).observe(find(".pg-plots"));
+})();

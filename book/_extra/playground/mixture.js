@@ -3,7 +3,7 @@
 /* The mathematics of the playground, and nothing of the page: the mixture of chapter 2 and its gradients by hand.
 
    A model is a shape, {experts: E, degree: K}, and a flat vector θ of its weights, in the order of moe_lib's
-   `model.parameters()`. A point is {x, y}; under K-means it has an owner too. tests/test_playground.py holds every number here
+   `model.parameters()`. A point is {x, y}; under K-means it has an owner too. tests/test_playground.py holds all of it
    against moe_lib. */
 
 const mixture = (() => {
@@ -11,7 +11,7 @@ const mixture = (() => {
   const BATCH = 50; // points a step, or all of them where there are fewer
   const KINDS = ["specialise", "cooperate", "likelihood", "kmeans"];
 
-  /* --- Random numbers ------------------------------------------------------------------------------------------ */
+  /* --- Random numbers --- */
 
   /** Uniform numbers in [0, 1), the same for the same seed: a Weyl sequence of 32 bits, well stirred. */
   function uniform(seed) {
@@ -36,7 +36,7 @@ const mixture = (() => {
     return order;
   }
 
-  /* --- The model ----------------------------------------------------------------------------------------------- */
+  /* --- The model --- */
 
   /** Windows on θ, or on its gradient: the manager's two layers, then weights and biases of the experts. */
   function parts(theta, { experts, degree }) {
@@ -97,7 +97,7 @@ const mixture = (() => {
     return Array.from({ length: shape.experts }, (_, i) => Number(i === point.owner));
   }
 
-  /* --- The objective and its gradient -------------------------------------------------------------------------- */
+  /* --- The objective and its gradient --- */
 
   const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
 
@@ -107,7 +107,11 @@ const mixture = (() => {
     specialise(p, outputs, y) {
       const l = outputs.map((out) => (y - out) ** 2);
       const loss = dot(p, l);
-      return { loss, dOutput: outputs.map((out, i) => -2 * p[i] * (y - out)), dLogit: p.map((pi, i) => pi * (l[i] - loss)) };
+      return {
+        loss,
+        dOutput: outputs.map((out, i) => -2 * p[i] * (y - out)),
+        dLogit: p.map((pi, i) => pi * (l[i] - loss)),
+      };
     },
     // (y - Σ_i p_i y_i)²: CooperatingExperts
     cooperate(p, outputs, y) {
@@ -154,7 +158,7 @@ const mixture = (() => {
     if (gradient) {
       gradient.fill(0);
       const d = parts(gradient, shape);
-      const pull = excess.map((value) => (2 * w * value) / E / (B / E) ** 2); // ∂balancing/∂p_i, the same for every point
+      const pull = excess.map((value) => (2 * w * value) / E / (B / E) ** 2); // ∂balancing/∂p_i, for every point
       for (const { point, hidden, p, dOutput, dLogit } of seen) {
         for (let i = 0; i < E; i++) {
           d.b[i] += dOutput[i] / B;
@@ -181,7 +185,7 @@ const mixture = (() => {
     return { expected, balancing, total: expected + balancing };
   }
 
-  /* --- Training ------------------------------------------------------------------------------------------------ */
+  /* --- Training --- */
 
   /** Adam with PyTorch's defaults, and a learning rate for each of the two parts. */
   class Adam {
@@ -237,7 +241,7 @@ const mixture = (() => {
     }
   }
 
-  /* --- K-means ------------------------------------------------------------------------------------------------- */
+  /* --- K-means --- */
 
   /** The best of ten starts of Lloyd's algorithm: {centres, owner of each row, inertia}, centres from left to right.
 

@@ -16,7 +16,7 @@
   const GRID = Array.from({ length: 211 }, (_, j) => LOW[0] + j * 0.01);
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-  /* --- Points -------------------------------------------------------------------------------------------------- */
+  /* --- Points --- */
 
   const BOOK = { kind: "specialise", experts: 2, degree: 2, weight: 0, manager: 0.02, expert: 0.05, seed: 1 };
 
@@ -45,13 +45,13 @@
     },
     own: {
       name: "your own points",
-      points: () => [-0.9, -0.6, -0.3, 0.3, 0.6, 0.9].map((x) => ({ x, y: x < 0 ? 0.5 : -0.5 })),
+      points: () => [-0.9, -0.65, -0.4, -0.15, 0.15, 0.4, 0.65, 0.9].map((x) => ({ x, y: 0.6 * (x - Math.sign(x)) })),
       borders: [],
       settings: { degree: 1, weight: 0.02 },
     },
   };
 
-  /* --- The state ----------------------------------------------------------------------------------------------- */
+  /* --- The state --- */
 
   let preset, settings, points, run, history;
   let selected = null, playing = false, spoken = 0, drawn = 0;
@@ -120,11 +120,11 @@
     }
   }
 
-  /* --- The page ------------------------------------------------------------------------------------------------ */
+  /* --- The page --- */
 
-  const options = (values) => Object.entries(values).map(([value, text]) => `<option value="${value}">${text}</option>`).join("");
+  const option = ([value, text]) => `<option value="${value}">${text}</option>`;
   const select = (name, text, values) =>
-    `<label class="pg-field"><span>${text}</span><select name="${name}">${options(values)}</select></label>`;
+    `<label class="pg-field"><span>${text}</span><select name="${name}">${Object.entries(values).map(option).join("")}</select></label>`;
   const slider = (name, text, values) =>
     `<label class="pg-field"><span>${text} <output data-of="${name}"></output></span>
      <input type="range" name="${name}" min="0" max="${values.length - 1}" step="1"></label>`;
@@ -141,10 +141,12 @@
       <div class="pg-plots">
         <svg class="pg-main"></svg>
         <div class="pg-tools" role="group" aria-label="Points">
-          ${button("add", "Add a point")} ${button("remove", "Remove it")} ${button("clear", "Clear")} ${button("restore", "Restore")}
+          ${button("add", "Add a point")} ${button("remove", "Remove it")}
+          ${button("clear", "Clear")} ${button("restore", "Restore")}
         </div>
         <div class="pg-title">Gate: whom the manager asks, p<sub>i</sub>(x)</div>
         <svg class="pg-gate" role="img"></svg>
+        <div class="pg-status" aria-hidden="true"></div>
       </div>
       <div class="pg-controls" role="group" aria-label="Settings">
         ${select("preset", "Points", Object.fromEntries(Object.entries(PRESETS).map(([key, { name }]) => [key, name])))}
@@ -158,10 +160,11 @@
         ${select("experts", "Experts", { 2: "2", 3: "3", 4: "4" })}
         ${select("degree", "Each of them", { 1: "a line", 2: "a parabola", 3: "a cubic" })}
         ${slider("weight", "Balancing weight", WEIGHTS)}
-        ${slider("expert", "Learning rate, experts", RATES)}
-        ${slider("manager", "Learning rate, manager", RATES)}
-        <div class="pg-field pg-seed"><label><span>Seed</span> <input type="number" name="seed" min="0" max="999" step="1"></label>
-        ${button("next", "Next seed")}</div>
+        ${slider("expert", "Experts’ rate", RATES)}
+        ${slider("manager", "Manager’s rate", RATES)}
+        <div class="pg-field pg-seed">
+          <label>Seed <input type="number" name="seed" min="0" max="999"></label> ${button("next", "Next seed")}
+        </div>
       </div>
     </div>
     <ul class="pg-experts" aria-label="Experts"></ul>
@@ -175,19 +178,20 @@
         ${number("balancing", '<i class="pg-key pg-balancing"></i>balancing')}
         ${number("total", '<i class="pg-key pg-total"></i>total')}
         ${number("blend", "error of the blend")}
-        ${number("alone", "error of the chosen expert alone")}
+        ${number("alone", "error of the chosen expert")}
       </dl>
     </div>
-    <div class="pg-status" role="status"></div>`;
+    <div class="pg-live" role="status"></div>`;
 
   const find = (query) => root.querySelector(query);
   const [main, gates, loss] = [".pg-main", ".pg-gate", ".pg-loss"].map(find);
 
-  function svg(name, attributes, parent) {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", name);
+  function set(node, attributes) {
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    return parent ? parent.appendChild(node) : node;
+    return node;
   }
+  const svg = (name, attributes, parent) =>
+    parent.appendChild(set(document.createElementNS("http://www.w3.org/2000/svg", name), attributes));
   const text = (words, x, y, parent, anchor = "middle") => {
     svg("text", { x, y, "text-anchor": anchor }, parent).textContent = words;
   };
@@ -196,7 +200,8 @@
   const clip = svg("rect", {}, svg("clipPath", { id: "pg-clip" }, svg("defs", {}, main)));
   const frames = { main: svg("g", { class: "pg-axes", "aria-hidden": "true" }, main) };
   const curves = svg("g", { "clip-path": "url(#pg-clip)", "aria-hidden": "true" }, main);
-  const dots = svg("g", { role: "application", "aria-label": "Points" }, main);
+  const keys = "Points. Arrow keys move one, Page Up and Page Down go to another, Delete removes it";
+  const dots = svg("g", { role: "application", "aria-label": keys }, main);
   const badges = svg("g", { class: "pg-badges", "aria-hidden": "true" }, main);
   const areas = svg("g", {}, gates);
   frames.gate = svg("g", { class: "pg-axes" }, gates);
@@ -204,7 +209,7 @@
   frames.loss = svg("g", { class: "pg-axes" }, loss);
   const lossLines = ["pg-total", "pg-expected", "pg-balancing"].map((name) => svg("path", { class: name }, loss));
 
-  /* --- Scales and axes ----------------------------------------------------------------------------------------- */
+  /* --- Scales and axes --- */
 
   const MARGIN = { left: 34, right: 8 };
   const size = {};
@@ -217,15 +222,12 @@
     size.width = Math.max(260, find(".pg-plots").clientWidth);
     size.height = Math.round(Math.min(360, Math.max(240, size.width * 0.62)));
     size.loss = Math.max(240, loss.parentNode.clientWidth);
-    const sheet = (node, width, height) => {
-      node.setAttribute("viewBox", `0 0 ${width} ${height}`);
-      node.setAttribute("height", height);
-    };
+    const sheet = (node, width, height) => set(node, { viewBox: `0 0 ${width} ${height}`, height });
     sheet(main, size.width, size.height);
     sheet(gates, size.width, 104);
     sheet(loss, size.loss, 150);
     const left = px(LOW[0]), right = px(HIGH[0]);
-    for (const [key, value] of Object.entries({ x: left, y: 0, width: right - left, height: size.height })) clip.setAttribute(key, value);
+    set(clip, { x: left, y: 0, width: right - left, height: size.height });
     frames.main.replaceChildren();
     for (const y of [-1, -0.5, 0, 0.5, 1]) {
       svg("path", { d: `M${left} ${py(y)}H${right}` }, frames.main);
@@ -242,7 +244,7 @@
     draw();
   }
 
-  /* --- Drawing ------------------------------------------------------------------------------------------------- */
+  /* --- Drawing --- */
 
   const at = (values) => values.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L");
 
@@ -289,12 +291,12 @@
     badges.replaceChildren();
     for (let i = 0; i < E; i++) {
       const line = outputs.map((y, j) => [px(GRID[j]), Math.max(-2000, Math.min(2000, py(y[i])))]);
-      const own = p ? null : points.filter((point) => point.owner === i).map((point) => point.x);
-      const reach = (x) => own.length && x >= Math.min(...own) && x <= Math.max(...own);
-      const widths = GRID.map((x, j) => 8 * (p ? p[j][i] : reach(x) ? 0.5 : 0));
+      const own = points.filter((point) => point.owner === i).map((point) => point.x);
+      const [first, last] = [Math.min(...own), Math.max(...own)];
+      const widths = GRID.map((x, j) => 10 * (p ? p[j][i] : x >= first && x <= last ? 0.5 : 0));
       curves.children[2 * i].setAttribute("d", band(line, widths));
       curves.children[2 * i + 1].setAttribute("d", `M${at(line)}`);
-      const middle = p ? territory(leaders, i) : GRID.findIndex((x) => own.length && x >= (Math.min(...own) + Math.max(...own)) / 2);
+      const middle = p ? territory(leaders, i) : GRID.findIndex((x) => x >= (first + last) / 2);
       if (middle >= 0) badge(badges, i, line[middle][0], Math.max(12, Math.min(size.height - 12, line[middle][1])));
     }
     const blend = p ? outputs.map((y, j) => [px(GRID[j]), py(y.reduce((sum, yi, i) => sum + yi * p[j][i], 0))]) : null;
@@ -324,7 +326,7 @@
   }
 
   // A circle, a square, a triangle, a diamond: which expert, also without colour.
-  const MARKS = ["M-3.4 0a3.4 3.4 0 1 1 6.8 0a3.4 3.4 0 1 1-6.8 0Z", "M-3-3H3V3H-3Z", "M0-4L3.8 3H-3.8Z", "M0-4.4L4.4 0L0 4.4L-4.4 0Z"];
+  const MARKS = ["M-3.5 0a3.5 3.5 0 1 1 7 0a3.5 3.5 0 1 1-7 0Z", "M-3.2-3.2h6.4v6.4h-6.4Z", "M0-4.2L4 3.2h-8Z", "M0-4.6L4.6 0L0 4.6L-4.6 0Z"];
   const reach = matchMedia("(pointer: coarse)").matches ? 13 : 8;
 
   function drawPoints() {
@@ -337,12 +339,15 @@
     const stop = points.includes(selected) ? selected : points[0];
     points.forEach((point, b) => {
       const node = dots.children[b], expert = most(owns(point));
-      node.setAttribute("transform", `translate(${px(point.x).toFixed(1)} ${py(point.y).toFixed(1)})`);
-      node.setAttribute("tabindex", point === stop ? 0 : -1);
-      node.setAttribute("aria-label", `${where(point)}, expert ${expert + 1}`);
-      const look = `pg-point pg-e${expert}${point === selected ? " pg-selected" : ""}`;
-      if (node.getAttribute("class") === look) return;
-      node.setAttribute("class", look);
+      const look = [px(point.x), py(point.y), expert, point === selected, point === stop].join();
+      if (node.look === look) return; // most points do not change from frame to frame
+      node.look = look;
+      set(node, {
+        class: `pg-point pg-e${expert}${point === selected ? " pg-selected" : ""}`,
+        transform: `translate(${px(point.x).toFixed(1)} ${py(point.y).toFixed(1)})`,
+        tabindex: point === stop ? 0 : -1,
+        "aria-label": `${where(point)}, expert ${expert + 1}`,
+      });
       node.lastChild.setAttribute("d", MARKS[expert]);
     });
   }
@@ -350,14 +355,14 @@
   function drawLoss(now) {
     const rows = [...history.rows, { step: run.steps, ...now }];
     const end = Math.max(200, 1.05 * run.steps);
-    const lx = (step) => 38 + (step / end) * (size.loss - 46);
+    const lx = (step) => 48 + (step / end) * (size.loss - 56);
     const ly = (value) => 8 + ((1 - Math.log10(Math.min(10, Math.max(1e-4, value)))) / 5) * 116;
     frames.loss.replaceChildren();
-    for (const [value, name] of [[10, "10"], [1, "1"], [0.1, "0.1"], [0.01, "0.01"], [0.001, "0.001"], [0.0001, "0"]]) {
-      svg("path", { d: `M38 ${ly(value)}H${size.loss - 8}` }, frames.loss);
-      text(name, 33, ly(value) + 4, frames.loss, "end");
+    for (const value of [10, 1, 0.1, 0.01, 0.001, 0.0001]) {
+      svg("path", { d: `M48 ${ly(value)}H${size.loss - 8}` }, frames.loss);
+      text(value, 43, ly(value) + 4, frames.loss, "end");
     }
-    text(0, 38, 144, frames.loss);
+    text(0, 48, 144, frames.loss);
     text(run.steps.toLocaleString("en"), Math.max(80, lx(run.steps)), 144, frames.loss);
     ["total", "expected", "balancing"].forEach((part, i) => {
       lossLines[i].setAttribute("d", now ? `M${at(rows.map((row) => [lx(row.step), ly(row[part])]))}` : "");
@@ -383,9 +388,10 @@
   function drawNumbers(now) {
     const list = find(".pg-experts");
     if (list.childElementCount !== settings.experts) {
-      list.innerHTML = Array.from({ length: settings.experts }, (_, i) =>
-        `<li class="pg-e${i}"><b><svg viewBox="-5 -5 10 10" aria-hidden="true"><path class="pg-mark" d="${MARKS[i]}"/></svg>Expert ${i + 1}</b>
-         <span class="pg-share"><i></i></span><span class="pg-percent"></span><span class="pg-law"></span></li>`).join("");
+      const row = (mark, i) => `<li class="pg-e${i}">
+        <b><svg viewBox="-5 -5 10 10" aria-hidden="true"><path class="pg-mark" d="${mark}"/></svg>Expert ${i + 1}</b>
+        <span class="pg-share"><i></i></span><span class="pg-percent"></span><span class="pg-law"></span></li>`;
+      list.innerHTML = MARKS.slice(0, settings.experts).map(row).join("");
     }
     share().forEach((value, i) => {
       const row = list.children[i];
@@ -408,54 +414,50 @@
   }
 
   function draw() {
-    const p = points.length && gate(0) ? GRID.map(gate) : null;
+    const p = gate(0) && GRID.map(gate);
     const now = points.length ? losses() : null;
-    drawCurves(p ?? (points.length ? null : GRID.map((x) => mixture.gate(run.theta, run.shape, x))));
+    drawCurves(p);
     drawPoints();
     drawGate(p);
     drawLoss(now);
     drawNumbers(now);
+    find(".pg-status").textContent = describe(p, now);
     drawn = performance.now();
-    if (now && !Number.isFinite(now.total)) {
-      play(false);
-      say("The weights have run away. Choose smaller learning rates and press Reset.");
-    }
+    if (now && !Number.isFinite(now.total)) play(false);
   }
 
-  /* --- What is said -------------------------------------------------------------------------------------------- */
+  /* --- What is said --- */
 
   const where = ({ x, y }) => `x ${signed(x)}, y ${signed(y)}`;
 
   function say(words) {
     spoken = performance.now();
-    find(".pg-status").textContent = words;
+    find(".pg-live").textContent = words;
   }
 
   /** The state in a few sentences: what the plots show, in words. */
-  function describe() {
-    if (!points.length) return "There are no points. Add some, or press Restore.";
-    const p = gate(0) && GRID.map(gate);
+  function describe(p = gate(0) && GRID.map(gate), now = points.length && losses()) {
+    if (!now) return "There are no points. Add some, or press Restore.";
+    if (!Number.isFinite(now.total)) return "The weights have run away. Choose smaller learning rates and press Reset.";
     const parts = [];
-    if (p) {
-      const leaders = p.map(most);
-      leaders.forEach((leader, j) => {
-        if (leader !== leaders[j + 1]) parts.push(`expert ${leader + 1}` + (j + 1 < GRID.length ? ` up to x = ${signed(GRID[j] + 0.005)}` : ""));
-      });
-    }
-    const biggest = share().reduce((best, value, i) => (value > best[0] ? [value, i] : best), [0, 0]);
-    const split = p ? ` Most probable: ${parts.join(", then ")}.` : " The split depends on y too, so it is no function of x.";
-    const alone = biggest[0] > 0.95 ? ` Expert ${biggest[1] + 1} has taken everything: the manager is degenerate.` : "";
-    return `After ${run.steps.toLocaleString("en")} steps the loss is ${losses().total.toFixed(4)}.${split}${alone}`;
+    (p || []).map(most).forEach((leader, j, leaders) => {
+      const border = j + 1 < leaders.length ? ` up to x = ${signed(GRID[j] + 0.005)}` : "";
+      if (leader !== leaders[j + 1]) parts.push(`expert ${leader + 1}${border}`);
+    });
+    const split = p ? `Most probable: ${parts.join(", then ")}.` : "The split depends on y too, so it is no function of x.";
+    const winner = share().findIndex((value) => value > 0.95);
+    const alone = winner < 0 ? "" : ` Expert ${winner + 1} has taken everything: the manager is degenerate.`;
+    return `After ${run.steps.toLocaleString("en")} steps the loss is ${now.total.toFixed(4)}. ${split}${alone}`;
   }
 
   function report() {
     const words = describe();
     say(words);
     gates.setAttribute("aria-label", `Gate probabilities over x. ${words}`);
-    loss.setAttribute("aria-label", `Losses over ${run.steps} steps, on a logarithmic scale; their values stand beside.`);
+    loss.setAttribute("aria-label", `Losses over ${run.steps} steps, on a logarithmic scale; the values stand beside it`);
   }
 
-  /* --- Playing ------------------------------------------------------------------------------------------------- */
+  /* --- Playing --- */
 
   function frame() {
     if (!playing) return;
@@ -499,7 +501,10 @@
   root.addEventListener("input", ({ target }) => {
     const { name, value } = target;
     if (name === "speed" || !name) return;
-    if (name === "preset") choose(value);
+    if (name === "preset") {
+      play(false);
+      choose(value);
+    }
     else if (["weight", "expert", "manager"].includes(name)) {
       settings[name] = (name === "weight" ? WEIGHTS : RATES)[value];
       show();
@@ -548,7 +553,7 @@
   };
   root.addEventListener("click", ({ target }) => ACTIONS[target.dataset.do]?.());
 
-  /* --- Points under the reader's hand -------------------------------------------------------------------------- */
+  /* --- Points under the reader's hand --- */
 
   const within = (value, d) => Math.min(HIGH[d] - 0.05, Math.max(LOW[d] + 0.05, value));
   const nodeOf = (point) => dots.children[points.indexOf(point)];
@@ -616,46 +621,43 @@
   /** Where a pointer is, in x and y of the plot. */
   function under(event) {
     const box = main.getBoundingClientRect();
-    const [sx, sy] = [(event.clientX - box.left) * (size.width / box.width), (event.clientY - box.top) * (size.height / box.height)];
-    const [left, right] = [px(LOW[0]), px(HIGH[0])];
-    const x = LOW[0] + ((sx - left) / (right - left)) * (HIGH[0] - LOW[0]);
-    return { x, y: HIGH[1] - ((sy - 6) / (size.height - 12)) * (HIGH[1] - LOW[1]), sx, sy };
+    const sx = event.clientX - box.left, sy = event.clientY - box.top;
+    const back = (value, f) => (value - f(0)) / (f(1) - f(0)); // both scales are straight lines
+    return { x: back(sx, px), y: back(sy, py), sx, sy };
   }
 
-  let held = null; // {point} that is dragged, or {brush} where the last one was painted
+  let held = null; // {point} that is dragged, {brush} where the last one was painted, or a {tap} of a finger
   main.addEventListener("pointerdown", (event) => {
     if (event.button) return;
     const point = pointOf(event.target), { x, y, sx, sy } = under(event);
-    if (point) {
-      held = { point };
-      focus(point);
-    } else if (event.pointerType === "touch") return; // it may be a page that is scrolled; a tap comes as a click
-    else {
-      held = { brush: [sx, sy] };
-      focus(insert(x, y));
+    if (!point && event.pointerType === "touch") {
+      held = { tap: [sx, sy] }; // or the page is about to be scrolled
+      return;
     }
+    held = point ? { point } : { brush: [sx, sy] };
+    focus(point ?? insert(x, y));
     main.setPointerCapture(event.pointerId);
     event.preventDefault();
   });
   main.addEventListener("pointermove", (event) => {
-    if (!held) return;
     const { x, y, sx, sy } = under(event);
-    if (held.point) {
+    if (held?.point) {
       Object.assign(held.point, { x: within(x, 0), y: within(y, 1) });
       moved();
-    } else if (Math.hypot(sx - held.brush[0], sy - held.brush[1]) > 12) {
+    } else if (held?.brush && Math.hypot(sx - held.brush[0], sy - held.brush[1]) > 12) {
       held.brush = [sx, sy];
       insert(x, y);
     }
   });
-  for (const end of ["pointerup", "pointercancel"]) main.addEventListener(end, () => (held = null));
-  main.addEventListener("click", (event) => {
-    if (event.pointerType !== "touch" || pointOf(event.target)) return;
-    const { x, y } = under(event);
-    insert(x, y);
+  main.addEventListener("pointerup", (event) => {
+    const { x, y, sx, sy } = under(event);
+    if (held?.tap && Math.hypot(sx - held.tap[0], sy - held.tap[1]) < 8) insert(x, y);
+    held = null;
   });
+  main.addEventListener("pointercancel", () => (held = null));
+  dots.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false }); // a finger on a point drags it
 
-  /* --- The experiments in the text ----------------------------------------------------------------------------- */
+  /* --- The experiments in the text --- */
 
   for (const control of document.querySelectorAll("[data-playground]")) {
     control.hidden = false;
@@ -675,6 +677,7 @@
     });
   }
 
+  find('[name="speed"]').value = "normal";
   choose("parabolas");
   fresh();
   new ResizeObserver(() => requestAnimationFrame(measure)).observe(find(".pg-plots"));

@@ -264,7 +264,7 @@ def test_playing_makes_the_loss_fall_and_reset_brings_it_back(open_page):
     assert (playground.number("step"), playground.number("total")) == (0, start)
     playground.page.get_by_role("button", name="Step", exact=True).click()
     assert playground.number("step") == 1
-    assert "After 1 steps" in playground.page.locator("[role=status]").inner_text()
+    assert "After 1 step the loss" in playground.page.locator("[role=status]").inner_text()
 
 
 def test_the_degenerate_manager_degenerates_and_the_balancing_weight_cures_it(open_page):
@@ -371,9 +371,9 @@ def test_points_by_keyboard(open_page):
     page.keyboard.press("Delete")
     assert playground.points.count() == count - 1
     assert page.evaluate("document.activeElement.matches('.pg-point')")
-    page.get_by_role("button", name="Add a point").press("Enter")
+    page.get_by_role("button", name="Add point").press("Enter")
     assert playground.points.count() == count
-    page.get_by_role("button", name="Remove it").press("Enter")
+    page.get_by_role("button", name="Remove point").press("Enter")
     page.get_by_role("button", name="Clear").press("Enter")
     assert playground.points.count() == 0
     page.locator("[data-do=play]").press("Enter")  # nothing to play with
@@ -421,7 +421,7 @@ def test_light_and_dark(open_page):
     }.items():
         playground.page.evaluate("mode => document.documentElement.dataset.theme = mode", mode)
         paper = luminance(color("body", "backgroundColor"))
-        texts = [(".pg-axes text", "fill"), (".pg-play + button", "color"), (".pg-law", "color")]
+        texts = [(".pg-axes text", "fill"), ("[data-do=step]", "color"), (".pg-percent", "color")]
         for query, key in pairs + texts:
             dim, bright = sorted([paper, luminance(color(query, key))])
             assert (bright + 0.05) / (dim + 0.05) > (3 if key == "stroke" else 4.5), (mode, query)

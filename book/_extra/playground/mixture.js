@@ -9,7 +9,6 @@
 const mixture = (() => {
   const HIDDEN = 16; // tanh units of the manager, 1-16-E
   const BATCH = 50; // points a step, or all of them where there are fewer
-  const KINDS = ["specialise", "cooperate", "likelihood", "kmeans"];
 
   /* --- Random numbers --- */
 
@@ -282,5 +281,5 @@ const mixture = (() => {
     return best;
   }
 
-  return { BATCH, KINDS, Adam, Run, gate, gateAt, kmeans, normal, objective, predict, size, uniform };
+  return { Run, gate, gateAt, kmeans, normal, objective, predict, size, uniform };
 })();

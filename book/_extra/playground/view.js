@@ -5,13 +5,14 @@
 
 (() => {
   const root = document.getElementById("playground");
-  if (!root || !document.createElementNS) return;
+  if (!root) return;
 
   const WEIGHTS = [0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
   const RATES = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
+  const SCALES = { weight: WEIGHTS, expert: RATES, manager: RATES };
   const SPEEDS = { slow: 1, normal: 5, fast: 20 }; // steps a frame
   const MOST_POINTS = 400;
-  const MOST_STEPS = 20000; // a forgotten run stops by itself
+  const MOST_STEPS = 20000; // at one go: a forgotten run stops by itself
   const LOW = [-1.05, -1.1], HIGH = [1.05, 1.3]; // what the plot shows of x and y
   const GRID = Array.from({ length: 211 }, (_, j) => LOW[0] + j * 0.01);
   const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -54,7 +55,7 @@
   /* --- The state --- */
 
   let preset, settings, points, run, history;
-  let selected = null, playing = false, spoken = 0, drawn = 0;
+  let selected = null, spoken = 0, drawn = 0;
 
   const kind = () => settings.kind.split("-")[0]; // kmeans-x and kmeans-xy are one kind to the mathematics
   const training = () => ({
@@ -77,6 +78,7 @@
     history = { stride: 1, rows: [] };
     cluster();
     remember();
+    fresh();
   }
 
   let centres = null;
@@ -123,17 +125,20 @@
   /* --- The page --- */
 
   const option = ([value, text]) => `<option value="${value}">${text}</option>`;
+  const field = (text, inside) => `<label class="pg-field"><span>${text}</span>${inside}</label>`;
   const select = (name, text, values) =>
-    `<label class="pg-field"><span>${text}</span><select name="${name}">${Object.entries(values).map(option).join("")}</select></label>`;
+    field(text, `<select name="${name}">${Object.entries(values).map(option).join("")}</select>`);
   const slider = (name, text, values) =>
-    `<label class="pg-field"><span>${text} <output data-of="${name}"></output></span>
-     <input type="range" name="${name}" min="0" max="${values.length - 1}" step="1"></label>`;
-  const button = (action, text, extra = "") => `<button type="button" data-do="${action}" ${extra}>${text}</button>`;
+    field(
+      `${text} <output data-of="${name}"></output>`,
+      `<input type="range" name="${name}" min="0" max="${values.length - 1}">`,
+    );
+  const button = (action, text) => `<button type="button" data-do="${action}">${text}</button>`;
   const number = (name, text) => `<div><dt>${text}</dt><dd data-number="${name}"></dd></div>`;
 
   root.innerHTML = `
     <div class="pg-bar" role="group" aria-label="Run">
-      ${button("play", "Play", 'class="pg-play"')} ${button("step", "Step")} ${button("reset", "Reset")}
+      ${button("play", "Play")} ${button("step", "Step")} ${button("reset", "Reset")}
       ${select("speed", "Speed", { slow: "slow", normal: "normal", fast: "fast" })}
       <span class="pg-steps"><span data-number="step"></span> steps</span>
     </div>
@@ -141,7 +146,7 @@
       <div class="pg-plots">
         <svg class="pg-main"></svg>
         <div class="pg-tools" role="group" aria-label="Points">
-          ${button("add", "Add a point")} ${button("remove", "Remove it")}
+          ${button("add", "Add point")} ${button("remove", "Remove point")}
           ${button("clear", "Clear")} ${button("restore", "Restore")}
         </div>
         <div class="pg-title">Gate: whom the manager asks, p<sub>i</sub>(x)</div>
@@ -153,17 +158,17 @@
         ${select("kind", "Objective", {
           specialise: "specialise: Σ p ℓ",
           cooperate: "cooperate: (y − Σ p yᵢ)²",
-          likelihood: "likelihood: −ln Σ p e^−ℓ",
+          likelihood: "likelihood: −ln Σ p e⁻ˡ",
           "kmeans-x": "K-means split on x",
           "kmeans-xy": "K-means split on (x, y)",
         })}
         ${select("experts", "Experts", { 2: "2", 3: "3", 4: "4" })}
-        ${select("degree", "Each of them", { 1: "a line", 2: "a parabola", 3: "a cubic" })}
+        ${select("degree", "Each expert", { 1: "a line", 2: "a parabola", 3: "a cubic" })}
         ${slider("weight", "Balancing weight", WEIGHTS)}
         ${slider("expert", "Experts’ rate", RATES)}
         ${slider("manager", "Manager’s rate", RATES)}
         <div class="pg-field pg-seed">
-          <label>Seed <input type="number" name="seed" min="0" max="999"></label> ${button("next", "Next seed")}
+          <label>Seed <input type="number" name="seed" min="0" max="999" required></label> ${button("next", "Next seed")}
         </div>
       </div>
     </div>
@@ -198,16 +203,11 @@
 
   svg("title", {}, main).textContent = "Points and experts over x";
   const clip = svg("rect", {}, svg("clipPath", { id: "pg-clip" }, svg("defs", {}, main)));
-  const frames = { main: svg("g", { class: "pg-axes", "aria-hidden": "true" }, main) };
-  const curves = svg("g", { "clip-path": "url(#pg-clip)", "aria-hidden": "true" }, main);
+  const quiet = (name, more) => svg("g", { class: name, "aria-hidden": "true", ...more }, main);
+  const axes = quiet("pg-axes"), curves = quiet("", { "clip-path": "url(#pg-clip)" });
   const keys = "Points. Arrow keys move one, Page Up and Page Down go to another, Delete removes it";
   const dots = svg("g", { role: "application", "aria-label": keys }, main);
-  const badges = svg("g", { class: "pg-badges", "aria-hidden": "true" }, main);
-  const areas = svg("g", {}, gates);
-  frames.gate = svg("g", { class: "pg-axes" }, gates);
-  const shares = svg("g", { class: "pg-badges" }, gates);
-  frames.loss = svg("g", { class: "pg-axes" }, loss);
-  const lossLines = ["pg-total", "pg-expected", "pg-balancing"].map((name) => svg("path", { class: name }, loss));
+  const badges = quiet("pg-badges");
 
   /* --- Scales and axes --- */
 
@@ -216,6 +216,7 @@
   const px = (x) => MARGIN.left + ((x - LOW[0]) / (HIGH[0] - LOW[0])) * (size.width - MARGIN.left - MARGIN.right);
   const py = (y) => 6 + ((HIGH[1] - y) / (HIGH[1] - LOW[1])) * (size.height - 12);
   const pp = (p) => 4 + (1 - p) * 76;
+  const count = (n) => n.toLocaleString("en");
   const signed = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
 
   function measure() {
@@ -228,18 +229,14 @@
     sheet(loss, size.loss, 150);
     const left = px(LOW[0]), right = px(HIGH[0]);
     set(clip, { x: left, y: 0, width: right - left, height: size.height });
-    frames.main.replaceChildren();
+    axes.replaceChildren();
     for (const y of [-1, -0.5, 0, 0.5, 1]) {
-      svg("path", { d: `M${left} ${py(y)}H${right}` }, frames.main);
-      text(signed(y, 1), left - 6, py(y) + 4, frames.main, "end");
+      svg("path", { d: `M${left} ${py(y)}H${right}` }, axes);
+      text(signed(y, 1), left - 6, py(y) + 4, axes, "end");
     }
-    frames.gate.replaceChildren();
-    for (const p of [0, 0.5, 1]) text(p, left - 6, pp(p) + 4, frames.gate, "end");
-    for (const x of [-1, -0.5, 0, 0.5, 1]) text(signed(x, 1), px(x), 98, frames.gate);
     for (const x of preset.borders) {
-      svg("path", { class: "pg-border", d: `M${px(x)} 0V${size.height}` }, frames.main);
-      svg("path", { class: "pg-border", d: `M${px(x)} ${pp(1)}V${pp(0)}` }, frames.gate);
-      text("x′", px(x) + 9, 14, frames.main);
+      svg("path", { class: "pg-border", d: `M${px(x)} 0V${size.height}` }, axes);
+      text("x′", px(x) + 9, 14, axes);
     }
     draw();
   }
@@ -277,51 +274,45 @@
   }
 
   function drawCurves(p) {
-    const E = settings.experts;
-    if (curves.childElementCount !== 2 * E + 1) {
-      curves.replaceChildren();
-      for (let i = 0; i < E; i++) {
-        svg("path", { class: `pg-band pg-e${i}` }, curves);
-        svg("path", { class: `pg-line pg-e${i}` }, curves);
-      }
-      svg("path", { class: "pg-blend" }, curves);
-    }
-    const outputs = GRID.map((x) => mixture.predict(run.theta, run.shape, x));
-    const leaders = p ? p.map(most) : [];
+    curves.replaceChildren();
     badges.replaceChildren();
-    for (let i = 0; i < E; i++) {
+    const outputs = GRID.map((x) => mixture.predict(run.theta, run.shape, x));
+    for (let i = 0; i < settings.experts; i++) {
       const line = outputs.map((y, j) => [px(GRID[j]), Math.max(-2000, Math.min(2000, py(y[i])))]);
       const own = points.filter((point) => point.owner === i).map((point) => point.x);
       const [first, last] = [Math.min(...own), Math.max(...own)];
       const widths = GRID.map((x, j) => 10 * (p ? p[j][i] : x >= first && x <= last ? 0.5 : 0));
-      curves.children[2 * i].setAttribute("d", band(line, widths));
-      curves.children[2 * i + 1].setAttribute("d", `M${at(line)}`);
-      const middle = p ? territory(leaders, i) : GRID.findIndex((x) => x >= (first + last) / 2);
+      svg("path", { class: `pg-band pg-e${i}`, d: band(line, widths) }, curves);
+      svg("path", { class: `pg-line pg-e${i}`, d: `M${at(line)}` }, curves);
+      const middle = p ? territory(p.map(most), i) : GRID.findIndex((x) => x >= (first + last) / 2);
       if (middle >= 0) badge(badges, i, line[middle][0], Math.max(12, Math.min(size.height - 12, line[middle][1])));
     }
-    const blend = p ? outputs.map((y, j) => [px(GRID[j]), py(y.reduce((sum, yi, i) => sum + yi * p[j][i], 0))]) : null;
-    curves.lastChild.setAttribute("d", blend ? `M${at(blend)}` : "");
+    if (!p) return;
+    const blend = outputs.map((y, j) => [px(GRID[j]), py(y.reduce((sum, yi, i) => sum + yi * p[j][i], 0))]);
+    svg("path", { class: "pg-blend", d: `M${at(blend)}` }, curves);
   }
 
   function drawGate(p) {
-    areas.replaceChildren();
-    shares.replaceChildren();
-    if (!p) {
-      for (const { x, owner } of points) {
-        const y = 10 + (owner * 68) / settings.experts;
-        svg("path", { class: `pg-tick pg-e${owner}`, d: `M${px(x).toFixed(1)} ${y}v${56 / settings.experts}` }, areas);
-      }
-      return;
-    }
-    const leaders = p.map(most);
-    const floor = p.map(() => 0);
-    for (let i = 0; i < settings.experts; i++) {
+    gates.replaceChildren();
+    const floor = GRID.map(() => 0);
+    for (let i = 0; p && i < settings.experts; i++) {
       const low = floor.map((f, j) => [px(GRID[j]), pp(f)]);
       p.forEach((pj, j) => (floor[j] += pj[i]));
       const high = floor.map((f, j) => [px(GRID[j]), pp(f)]);
-      svg("path", { class: `pg-area pg-e${i}`, d: `M${at(low)}L${at(high.reverse())}Z` }, areas);
-      const middle = territory(leaders, i);
-      if (middle >= 0) badge(shares, i, px(GRID[middle]), pp(floor[middle] - p[middle][i] / 2));
+      svg("path", { class: `pg-area pg-e${i}`, d: `M${at(low)}L${at(high.reverse())}Z` }, gates);
+    }
+    for (const { x, owner } of p ? [] : points) {
+      const d = `M${px(x).toFixed(1)} ${10 + (owner * 68) / settings.experts}v${56 / settings.experts}`;
+      svg("path", { class: `pg-tick pg-e${owner}`, d }, gates);
+    }
+    const axes = svg("g", { class: "pg-axes" }, gates), badges = svg("g", { class: "pg-badges" }, gates);
+    for (const f of p ? [0, 0.5, 1] : []) text(f, MARGIN.left - 6, pp(f) + 4, axes, "end");
+    for (const x of [-1, -0.5, 0, 0.5, 1]) text(signed(x, 1), px(x), 98, axes);
+    for (const x of preset.borders) svg("path", { class: "pg-border", d: `M${px(x)} ${pp(1)}V${pp(0)}` }, axes);
+    for (let i = 0; p && i < settings.experts; i++) {
+      const j = territory(p.map(most), i);
+      const below = j < 0 ? 0 : p[j].slice(0, i).reduce((a, b) => a + b, 0);
+      if (j >= 0) badge(badges, i, px(GRID[j]), pp(below + p[j][i] / 2));
     }
   }
 
@@ -357,16 +348,17 @@
     const end = Math.max(200, 1.05 * run.steps);
     const lx = (step) => 48 + (step / end) * (size.loss - 56);
     const ly = (value) => 8 + ((1 - Math.log10(Math.min(10, Math.max(1e-4, value)))) / 5) * 116;
-    frames.loss.replaceChildren();
+    loss.replaceChildren();
+    const axes = svg("g", { class: "pg-axes" }, loss);
     for (const value of [10, 1, 0.1, 0.01, 0.001, 0.0001]) {
-      svg("path", { d: `M48 ${ly(value)}H${size.loss - 8}` }, frames.loss);
-      text(value, 43, ly(value) + 4, frames.loss, "end");
+      svg("path", { d: `M48 ${ly(value)}H${size.loss - 8}` }, axes);
+      text(value, 43, ly(value) + 4, axes, "end");
     }
-    text(0, 48, 144, frames.loss);
-    text(run.steps.toLocaleString("en"), Math.max(80, lx(run.steps)), 144, frames.loss);
-    ["total", "expected", "balancing"].forEach((part, i) => {
-      lossLines[i].setAttribute("d", now ? `M${at(rows.map((row) => [lx(row.step), ly(row[part])]))}` : "");
-    });
+    text(0, 48, 144, axes);
+    if (run.steps) text(count(run.steps), Math.max(80, lx(run.steps)), 144, axes);
+    for (const part of now ? ["total", "expected", "balancing"] : []) {
+      svg("path", { class: `pg-${part}`, d: `M${at(rows.map((row) => [lx(row.step), ly(row[part])]))}` }, loss);
+    }
   }
 
   function law(expert) {
@@ -386,20 +378,12 @@
   }
 
   function drawNumbers(now) {
-    const list = find(".pg-experts");
-    if (list.childElementCount !== settings.experts) {
-      const row = (mark, i) => `<li class="pg-e${i}">
-        <b><svg viewBox="-5 -5 10 10" aria-hidden="true"><path class="pg-mark" d="${mark}"/></svg>Expert ${i + 1}</b>
-        <span class="pg-share"><i></i></span><span class="pg-percent"></span><span class="pg-law"></span></li>`;
-      list.innerHTML = MARKS.slice(0, settings.experts).map(row).join("");
-    }
-    share().forEach((value, i) => {
-      const row = list.children[i];
-      row.querySelector("i").style.width = `${100 * value}%`;
-      row.querySelector(".pg-percent").textContent = `${Math.round(100 * value)} % of the points`;
-      row.querySelector(".pg-law").textContent = law(i);
-    });
-    const numbers = { step: run.steps.toLocaleString("en") };
+    const rows = share().map((value, i) => `<li class="pg-e${i}">
+      <b><svg viewBox="-5 -5 10 10" aria-hidden="true"><path class="pg-mark" d="${MARKS[i]}"/></svg>Expert ${i + 1}</b>
+      <span class="pg-share"><i style="width: ${100 * value}%"></i></span>
+      <span class="pg-percent">${Math.round(100 * value)} % of the points</span><span>${law(i)}</span></li>`);
+    find(".pg-experts").innerHTML = rows.join("");
+    const numbers = { step: count(run.steps) };
     if (now) {
       for (const part of ["expected", "balancing", "total"]) numbers[part] = now[part].toFixed(4);
       let [blend, alone] = [0, 0];
@@ -436,7 +420,7 @@
   }
 
   /** The state in a few sentences: what the plots show, in words. */
-  function describe(p = gate(0) && GRID.map(gate), now = points.length && losses()) {
+  function describe(p, now) {
     if (!now) return "There are no points. Add some, or press Restore.";
     if (!Number.isFinite(now.total)) return "The weights have run away. Choose smaller learning rates and press Reset.";
     const parts = [];
@@ -447,11 +431,11 @@
     const split = p ? `Most probable: ${parts.join(", then ")}.` : "The split depends on y too, so it is no function of x.";
     const winner = share().findIndex((value) => value > 0.95);
     const alone = winner < 0 ? "" : ` Expert ${winner + 1} has taken everything: the manager is degenerate.`;
-    return `After ${run.steps.toLocaleString("en")} steps the loss is ${now.total.toFixed(4)}. ${split}${alone}`;
+    return `After ${count(run.steps)} step${run.steps === 1 ? "" : "s"} the loss is ${now.total.toFixed(4)}. ${split}${alone}`;
   }
 
   function report() {
-    const words = describe();
+    const words = find(".pg-status").textContent;
     say(words);
     gates.setAttribute("aria-label", `Gate probabilities over x. ${words}`);
     loss.setAttribute("aria-label", `Losses over ${run.steps} steps, on a logarithmic scale; the values stand beside it`);
@@ -459,38 +443,37 @@
 
   /* --- Playing --- */
 
+  let playing = 0, end = 0; // the frame that is due, and the step at which it is enough
+
   function frame() {
-    if (!playing) return;
     train(SPEEDS[find('[name="speed"]').value]);
+    playing = requestAnimationFrame(frame);
     if (!still.matches || performance.now() - drawn > 700) draw();
     if (performance.now() - spoken > 12000) report();
-    if (run.steps >= MOST_STEPS || !points.length) play(false);
-    requestAnimationFrame(frame);
+    if (run.steps >= end || !points.length) play(false);
   }
 
   function play(on) {
-    if (on === playing) return;
-    playing = on && points.length > 0;
-    const control = find('[data-do="play"]');
-    control.textContent = playing ? "Pause" : "Play";
-    control.classList.toggle("pg-on", playing);
-    if (playing) requestAnimationFrame(frame);
-    else draw();
+    cancelAnimationFrame(playing);
+    end = run.steps + MOST_STEPS;
+    playing = on && points.length ? requestAnimationFrame(frame) : 0;
+    const control = find('[data-do="play"]'), name = playing ? "Pause" : "Play";
+    if (control.textContent === name) return;
+    control.textContent = name;
+    draw();
     if (!playing) report();
   }
 
-  const show = () => {
+  function show() {
     for (const [name, value] of Object.entries(settings)) {
-      const field = find(`[name="${name}"]`);
-      const scale = { weight: WEIGHTS, expert: RATES, manager: RATES }[name];
+      const field = find(`[name="${name}"]`), scale = SCALES[name];
       field.value = scale ? scale.indexOf(value) : value;
       if (!scale) continue;
       field.setAttribute("aria-valuetext", value);
       find(`[data-of="${name}"]`).textContent = value;
+      field.disabled = kind() === "kmeans" && name !== "expert"; // K-means asks neither manager nor balance
     }
-    const fixed = kind() === "kmeans";
-    for (const name of ["weight", "manager"]) find(`[name="${name}"]`).disabled = fixed; // K-means asks neither
-  };
+  }
 
   function fresh() {
     show();
@@ -504,18 +487,14 @@
     if (name === "preset") {
       play(false);
       choose(value);
-    }
-    else if (["weight", "expert", "manager"].includes(name)) {
-      settings[name] = (name === "weight" ? WEIGHTS : RATES)[value];
+    } else if (SCALES[name]) {
+      settings[name] = SCALES[name][value]; // it takes effect while the run goes on
       show();
       draw();
-      return; // it takes effect while the run goes on
-    } else {
-      if (name === "seed" && !target.checkValidity()) return;
+    } else if (target.checkValidity()) {
       settings[name] = name === "kind" ? value : Math.floor(Number(value));
       restart();
     }
-    fresh();
   });
 
   const ACTIONS = {
@@ -529,12 +508,10 @@
     reset() {
       play(false);
       restart();
-      fresh();
     },
     next() {
       settings.seed = (settings.seed + 1) % 1000;
       restart();
-      fresh();
     },
     add: () => focus(insert(2 * Math.random() - 1, 0.5 * Math.random())),
     remove: () => remove(selected ?? points.at(-1)),
@@ -593,7 +570,7 @@
   }
 
   const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
-  let quiet = 0;
+  let rest = 0;
 
   dots.addEventListener("keydown", (event) => {
     const point = pointOf(event.target);
@@ -606,8 +583,8 @@
       point.x = within(point.x + step * KEYS[event.key][0], 0);
       point.y = within(point.y + step * KEYS[event.key][1], 1);
       moved();
-      clearTimeout(quiet); // said once it rests, not at every press
-      quiet = setTimeout(() => say(`Point at ${where(point)}.`), 600);
+      clearTimeout(rest); // said once it rests, not at every press
+      rest = setTimeout(() => say(`Point at ${where(point)}.`), 600);
     } else if (next !== undefined) focus(sorted[next]);
     else if (event.key === "Delete" || event.key === "Backspace") remove(point);
     else return;
@@ -665,7 +642,7 @@
       const { preset: name, trained = 0, crowd: more, ...changes } = JSON.parse(control.dataset.playground);
       play(false);
       if (name) choose(name, changes);
-      if (more) points.push(...crowd());
+      if (more) points = [...points, ...crowd()].slice(0, MOST_POINTS);
       cluster();
       for (let i = 0; i < trained; i++) {
         run.step(run.batch(points), training());
@@ -679,6 +656,5 @@
 
   find('[name="speed"]').value = "normal";
   choose("parabolas");
-  fresh();
   new ResizeObserver(() => requestAnimationFrame(measure)).observe(find(".pg-plots"));
 })();

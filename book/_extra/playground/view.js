@@ -130,7 +130,7 @@
     field(text, `<select name="${name}">${Object.entries(values).map(option).join("")}</select>`);
   const slider = (name, text, values) =>
     field(
-      `${text} <output data-of="${name}"></output>`,
+      `${text} <b data-of="${name}" aria-hidden="true"></b>`,
       `<input type="range" name="${name}" min="0" max="${values.length - 1}">`,
     );
   const button = (action, text) => `<button type="button" data-do="${action}">${text}</button>`;
@@ -182,8 +182,8 @@
         ${number("expected", '<i class="pg-key pg-expected"></i>expected')}
         ${number("balancing", '<i class="pg-key pg-balancing"></i>balancing')}
         ${number("total", '<i class="pg-key pg-total"></i>total')}
-        ${number("blend", "error of the blend")}
-        ${number("alone", "error of the chosen expert")}
+        ${number("blend", "blend’s error")}
+        ${number("alone", "chosen expert’s error")}
       </dl>
     </div>
     <div class="pg-live" role="status"></div>`;

@@ -4,7 +4,6 @@ Each check is a function from pages to a list of what is wrong with them, so tha
 page: a check that cannot fail would be worth nothing.
 """
 
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -209,15 +208,6 @@ def look_at(chromium, path: Path) -> Visit:
     visit.transparent = page.evaluate(LOOK_FOR_TRANSPARENT_FIGURES)
     page.context.close()
     return visit
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    if browser.find() is None:
-        reason = f"no browser found: install one of {', '.join(browser.NAMES)}"
-        (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(reason)
-    with browser.launch() as chromium:
-        yield chromium
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from moe_lib import ConvManager, load_examiner, load_results, mnist
+from moe_lib import (
+    ConvManager,
+    clustering_accuracy,
+    examine,
+    load_examiner,
+    load_pretrained,
+    load_results,
+    match_experts,
+    mnist,
+)
 from moe_lib.pretrained import load_weights, save_weights
 
 
@@ -31,3 +40,15 @@ def test_the_examiner_reads_as_well_as_its_results_say():
         right = (load_examiner()(test.images).argmax(dim=1) == test.labels).float().mean().item()
     assert right == pytest.approx(load_results("examiner")["runs"][0]["metrics"]["accuracy"], abs=2e-4)
     assert right >= 0.99
+
+
+def test_the_best_model_sorts_and_draws_as_well_as_its_results_say():
+    runs = [run for run in load_results("invariance")["runs"] if run["config"]["neighbours"]]
+    said = min(runs, key=lambda run: run["metrics"]["train_total"][-1])["metrics"]  # chosen without labels
+    _, test = mnist()
+    model = load_pretrained()
+    found = model.assign(test.images)
+    assert clustering_accuracy(found, test.labels) == pytest.approx(said["accuracy"], abs=5e-4)
+    drawn = examine(model.experts, load_examiner(), match_experts(found, test.labels))
+    assert drawn.accuracy == pytest.approx(said["drawn_right"], abs=2e-3)
+    assert drawn.covered == 10

@@ -1,6 +1,6 @@
 """Do several managers sort better together than one? Read by chapter 8.
 
-    python experiments/invariance.py, then python experiments/votes.py      about two minutes
+    python experiments/invariance.py, then python experiments/votes.py      about four minutes
 
 Managers of different runs number their experts differently. Each is renumbered so that it agrees with the first one on
 as many training images as possible, which needs no label; then their probabilities are averaged.

@@ -11,8 +11,9 @@ from moe_lib.layers import Activation, ExpertLinear, make_activation, require_po
 class ConvVAEExperts(VAEExperts):
     r"""`VAEExperts` with decoders Z → C · 7 · 7 → C' · 14 · 14 → 28 · 28, two transposed convolutions of 4 x 4 pixels.
 
-    Each expert draws with the same few strokes wherever they stand, and has a ninth of the decoder's weights. All
-    experts together are one grouped convolution, so every expert draws for every image: no `counts`, and no top_k.
+    Each expert draws with the same few strokes wherever they stand, with a ninth of the weights that a decoder of
+    `VAEExperts` has. All experts together are one grouped convolution, so every expert draws for every image: no
+    `counts`, and no top_k.
 
     Args:
         num_experts: E.
@@ -21,6 +22,9 @@ class ConvVAEExperts(VAEExperts):
         decoder_std: σ.
         activation: between the layers.
         channels: C and C' of each expert's decoder.
+
+    Raises:
+        ValueError: if a size is not positive.
     """
 
     def __init__(

@@ -25,13 +25,15 @@ def group_experts(joint: Tensor, num_groups: int) -> Tensor:
     Raises:
         ValueError: if P is no such matrix, or num_groups is out of range.
     """
-    if joint.dim() != 2 or joint.shape[0] != joint.shape[1] or not torch.allclose(joint, joint.T, atol=1e-6):
-        raise ValueError(f"joint has shape {tuple(joint.shape)}; expected a symmetric matrix (E, E)")
+    if joint.dim() != 2 or joint.shape[0] != joint.shape[1]:
+        raise ValueError(f"joint has shape {tuple(joint.shape)}; expected (E, E)")
+    if not torch.allclose(joint, joint.T, atol=1e-6):
+        raise ValueError(f"joint is not symmetric: P and its transpose are {(joint - joint.T).abs().max():.4g} apart")
     if joint.min() < 0 or abs(joint.sum().item() - 1) > 1e-3:
         raise ValueError(f"joint starts at {joint.min():.4g} and sums to {joint.sum():.4g}; expected shares of 1")
     if not 1 <= num_groups <= len(joint):
         raise ValueError(f"num_groups is {num_groups} for {len(joint)} experts")
-    shares = joint.double()
+    shares = joint.double().cpu()
     member = torch.eye(len(joint), dtype=torch.double)  # (groups, E), 1 where the expert is in the group
     while len(member) > num_groups:
         unions = [_merged(member, i, j) for i, j in combinations(range(len(member)), 2)]

@@ -22,7 +22,13 @@ def neighbours(x: Tensor, k: int = 5) -> Tensor:
 
 
 def relatives(x: Tensor, nearest: Tensor, seed: int) -> Tensor:
-    """For each example one of its nearest others, drawn once at random: x (B, D), nearest (B, k) → (B, D)."""
+    """For each example one of its nearest others, drawn once at random: x (B, D), nearest (B, k) → (B, D).
+
+    Raises:
+        ValueError: if there is not one row of neighbours for each example.
+    """
+    if len(nearest) != len(x):
+        raise ValueError(f"{len(nearest)} rows of neighbours for {len(x)} examples; give one row for each")
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randint(nearest.shape[1], (len(x), 1), generator=generator)
     return x[nearest.gather(1, drawn).squeeze(1)]

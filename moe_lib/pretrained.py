@@ -17,10 +17,11 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 
 def load_pretrained() -> MixtureOfExperts:
-    """The best model of the book, trained without a label: of ten runs of chapter 8's last rung that of least loss.
+    """The best model of the book, trained without a label: of ten runs of `fit_invariant` that of least loss.
 
-    Made by experiments/invariance.py, which says what else went into it: prior knowledge about digits, and settings
-    found in trials whose accuracies we saw. Ready to use, on the CPU: `gate`, `assign`, `generate`.
+    Least in the last epoch of that training; then `fit_own` let the experts go on. Made by experiments/invariance.py,
+    which says what else went into it: prior knowledge about digits, and settings found in trials whose accuracies we
+    saw. Ready to use, on the CPU: `gate`, `assign`, `generate`.
 
     Raises:
         FileNotFoundError: if this copy of the library comes without the weights.

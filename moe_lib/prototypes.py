@@ -36,6 +36,8 @@ class PrototypeExperts(Experts):
         super().__init__()
         require_matrix("prototypes", prototypes, SIDE * SIDE)
         require_positive("std", std)
+        if prototypes.min() < 0 or prototypes.max() > 1:
+            raise ValueError(f"prototypes run from {prototypes.min():.4g} to {prototypes.max():.4g}; expected [0, 1]")
         self.num_experts, self.in_features, self.out_features = len(prototypes), SIDE * SIDE, SIDE * SIDE
         self.deformation = deformation or Deformation(rotation=0.6, scale=0.4, shear=0.6, shift=0.2, bend=0.25)
         self.std, self.free = std, self.deformation.strengths
@@ -48,6 +50,7 @@ class PrototypeExperts(Experts):
 
     def draw(self, x: Tensor, counts: Sequence[int] | None = None) -> Tensor:
         """Each expert's picture moved to fit x: (B, 784) → (B, E, 784); with `counts` (N, 784) → (N, 784)."""
+        require_matrix("x", x, SIDE * SIDE)  # the same images for every expert
         pictures, own = self.prototypes.sigmoid(), counts if counts is not None else [len(x)] * self.num_experts
         pictures = pictures.repeat_interleave(torch.tensor(own, device=x.device), dim=0)  # (N, 784), with N = E B
         if self.free:
@@ -62,7 +65,7 @@ class PrototypeExperts(Experts):
 
     @torch.no_grad()
     def generate(self, expert: int, n: int, seed: int) -> Tensor:
-        """One expert's picture moved n times by numbers drawn evenly from the middle half of their range: (n, 784).
+        """One expert's picture moved n times: (n, 784). The free numbers are drawn evenly from [-½, ½].
 
         Raises:
             IndexError: if there is no such expert.
@@ -70,5 +73,6 @@ class PrototypeExperts(Experts):
         if not 0 <= expert < self.num_experts:
             raise IndexError(f"expert {expert} of {self.num_experts}: choose 0 to {self.num_experts - 1}")
         numbers = torch.rand(n, self.deformation.strengths, generator=torch.Generator().manual_seed(seed)) - 0.5
+        numbers[:, self.free :] = 0
         picture = self.prototypes[expert].sigmoid().cpu().expand(n, -1)
         return self.deformation.move(picture.contiguous(), numbers)

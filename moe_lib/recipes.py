@@ -1,7 +1,7 @@
 """The models of the book, with the settings that its chapters share."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +42,7 @@ def moe_vae(
 
 
 def invariant_vae(num_experts: int = 10, augmentation: Augmentation | None = None) -> InvariantMixture:
-    """Ten VAEs whose manager must not be swayed by small changes of an image: chapter 8's sixth rung.
+    """Ten VAEs whose manager must not be swayed by small changes of an image. Chapter 8.
 
     A convolutional manager, experts 784-128-10-128-784 with ReLU, and the settings of `InvariantMixture`.
 
@@ -95,13 +95,8 @@ def fit_invariant(
         FloatingPointError: if a loss stops being finite.
     """
     require_positive("starts", starts)
-    best, most = None, -math.inf
-    for start in range(starts * seed, starts * (seed + 1)):
-        torch.manual_seed(start)
-        model = build(augmentation=Augmentation.gentle())
-        fit(model, x, x, epochs=1, batch_size=min(250, len(x)), lr=1e-3, seed=start, **options)
-        if (found := model.consistency(x, x)) > most:
-            best, most = model, found
+    seeds = range(starts * seed, starts * (seed + 1))
+    best = best_start(lambda: build(augmentation=Augmentation.gentle()), x, seeds, **options)
     best.augmentation = augmentation or Augmentation()
     settings = {"batch_size": min(500, len(x)), "seed": seed, "schedule": "one-cycle"} | options
     history = fit(best, x, relatives, epochs=epochs, lr=2e-3, on_epoch=on_epoch, **settings)
@@ -111,6 +106,25 @@ def fit_invariant(
     return best, history
 
 
+def best_start(build: Callable[[], InvariantMixture], x: Tensor, seeds: Sequence[int], **options) -> InvariantMixture:
+    """One epoch from each seed, each image with its own changed copy; the most consistent model is kept. Chapter 8.
+
+    Args:
+        build: gives a model with new weights.
+        x: images (B, D).
+        seeds: of weights, order and changes; at least one.
+        **options: handed on to `fit`.
+    """
+    best, most = None, -math.inf
+    for seed in seeds:
+        torch.manual_seed(seed)
+        model = build()
+        fit(model, x, x, epochs=1, batch_size=min(250, len(x)), lr=1e-3, seed=seed, **options)
+        if (found := model.consistency(x, x)) > most:
+            best, most = model, found
+    return best
+
+
 def fit_own(model: MixtureOfExperts, x: Tensor, seed: int, epochs: int = 40, **options) -> History:
     """The manager rests, and each expert goes on with the images that it is sent: x (B, D). Chapter 8.
 
@@ -118,19 +132,20 @@ def fit_own(model: MixtureOfExperts, x: Tensor, seed: int, epochs: int = 40, **o
         model: its experts are trained, in place.
         x: images (B, D).
         seed: of order and noise.
-        epochs: each visits as many images of every expert as there are of the one with the fewest.
+        epochs: each visits the same images, as many of every expert as there are of the one with the fewest.
         **options: device, precision, compile and progress, handed on to `fit`.
 
     Raises:
         ValueError: if an expert is sent nothing.
     """
+    model.eval()
     found = torch.cat([model.assign(part) for part in x.split(1000)])
     own = side_by_side(x, found, model.num_experts)
     return fit(model.experts, own, own, epochs=epochs, batch_size=min(10, len(own)), lr=1e-3, seed=seed, **options)
 
 
 def side_by_side(x: Tensor, owner: Tensor, num_experts: int) -> Tensor:
-    """As many images of each owner as there are of the one with the fewest: (B, D) and int64 (B,) → (N, E, D).
+    """The first N images of each owner, N being how many the one with the fewest has: (B, D), int64 (B,) → (N, E, D).
 
     Raises:
         ValueError: if an expert owns nothing.

@@ -12,6 +12,11 @@ def test_neighbours_equal_brute_force():
     assert torch.equal(neighbours(x, k=4), distances.argsort(dim=1)[:, :4])
 
 
+def test_relatives_want_a_row_for_each_example():
+    with pytest.raises(ValueError, match="3 rows of neighbours for 2 examples"):
+        relatives(torch.rand(2, 5), torch.zeros(3, 1, dtype=torch.long), seed=0)
+
+
 def test_twins_are_neighbours_and_nobody_is_their_own():
     x = torch.tensor([[0.0], [0.0], [5.0]])
     assert neighbours(x, k=1).flatten().tolist()[:2] == [1, 0]

@@ -279,12 +279,12 @@ def test_the_degenerate_manager_degenerates_and_the_balancing_weight_cures_it(op
     assert playground.borders == pytest.approx([0], abs=0.04)
 
 
-def test_a_faster_manager_cannot_be_cured_but_prevented(open_page):
+def test_a_faster_manager_is_not_cured_for_thousands_of_steps_but_prevented(open_page):
     playground = open_page()
-    playground.set_up(preset="degenerate", manager=0.1, trained=600)
+    playground.set_up(preset="degenerate", manager=0.1, trained=1500)
     assert max(playground.shares) == 100
     playground.slide("weight", 0.1)
-    playground.play(600)
+    playground.play(2400)
     assert max(playground.shares) == 100
     playground.set_up(preset="degenerate", manager=0.1, weight=0.1, trained=1500)
     assert max(playground.shares) < 60

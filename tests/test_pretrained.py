@@ -52,3 +52,5 @@ def test_the_best_model_sorts_and_draws_as_well_as_its_results_say():
     drawn = examine(model.experts, load_examiner(), match_experts(found, test.labels))
     assert drawn.accuracy == pytest.approx(said["drawn_right"], abs=2e-3)
     assert drawn.covered == 10
+    images = mnist()[0].images
+    assert model.consistency(images, images) == pytest.approx(said["train_consistency"], abs=1e-3)

@@ -30,6 +30,12 @@ def test_held_numbers_do_not_move_a_picture(pictures):
     x = torch.rand(3, 784)
     still = experts.prototypes.sigmoid().expand(3, 2, 784)
     assert not torch.allclose(experts.draw(x), still, atol=0.1)
+    experts.free = 5
+    turned = experts.draw(x)
+    experts.encoder[-1].bias.data[..., 5:] += 1  # of the warp, which is held
+    torch.testing.assert_close(experts.draw(x), turned)
+    experts.encoder[-1].bias.data[..., :5] += 1
+    assert not torch.allclose(experts.draw(x), turned, atol=0.1)
     experts.free = 0
     torch.testing.assert_close(experts.draw(x), still, atol=1e-4, rtol=0)
 
@@ -73,10 +79,17 @@ def test_drawings_are_the_picture_moved_and_repeat(pictures):
     assert torch.equal(drawn, experts.generate(1, 4, seed=0))
     nearest = torch.cdist(drawn, pictures).argmin(dim=1)
     assert (nearest == 1).all()
+    assert (drawn[0] - drawn[1]).abs().max() > 0.1
+    experts.free = 0
+    assert (experts.generate(1, 4, seed=0) - pictures[1]).abs().max() < 0.05
     with pytest.raises(IndexError, match="expert 2 of 2"):
         experts.generate(2, 1, seed=0)
 
 
-def test_what_is_no_picture_is_refused():
+def test_what_is_no_picture_is_refused(pictures):
     with pytest.raises(ValueError, match="784"):
         PrototypeExperts(torch.rand(2, 100))
+    with pytest.raises(ValueError, match=r"expected \[0, 1\]"):
+        PrototypeExperts(255 * pictures)
+    with pytest.raises(ValueError, match=r"\(2, 2, 784\)"):  # images of their own: not for these experts
+        PrototypeExperts(pictures).losses(torch.rand(2, 2, 784), torch.rand(2, 2, 784))

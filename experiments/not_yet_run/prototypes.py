@@ -1,4 +1,4 @@
-"""Experts that own one picture each and may only move it: chapter 8's seventh rung. No augmentation, no neighbours.
+"""Experts that own one picture each and may only move it: no augmentation, no neighbours.
 
     python experiments/prototypes.py
 
@@ -6,7 +6,7 @@ About an hour on 2 CPU cores; goes on where it was stopped
 
 The families of changes come one after the other, each in a training run of its own: first the pictures lie still (the
 loss is that of K-means), then they may be turned, scaled, sheared and shifted, then bent. For comparison, all of them
-at once. The manager is the post's, or the convolutional one of the sixth rung. Labels only score the runs; but rates,
+at once. The manager is the post's, or a convolutional one. Labels only score the runs; but rates,
 epochs and ranges were found in trials whose accuracies we saw.
 """
 
@@ -21,7 +21,6 @@ from moe_lib import (
     Manager,
     MixtureOfExperts,
     PrototypeExperts,
-    clustering_accuracy,
     evaluate,
     examine,
     fit,
@@ -58,10 +57,10 @@ def one(config: dict, seed: int) -> dict:
             device="cpu", precision="bf16",
         )  # fmt: skip
         losses += history.total
-        by_stage.append(clustering_accuracy(model.assign(test.images), test.labels))
+        found_train = torch.cat([model.assign(images) for images in train.images.split(1000)])
+        by_stage.append(agreement(found_train, model.assign(test.images))["accuracy"])
     seconds = time.perf_counter() - start
     result = evaluate(model, test.images, test.images)
-    found_train = torch.cat([model.assign(images) for images in train.images.split(1000)])
     match = match_experts(found_train, train.labels, num_experts=10)
     drawn = examine(model.experts, load_examiner(), match)
     return {

@@ -524,6 +524,7 @@
     },
     restore() {
       points = preset.points();
+      selected = null;
       moved();
       report();
     },

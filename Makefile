@@ -1,5 +1,5 @@
 # Each target does its own set-up on a fresh machine with Python 3.11+ and make.
-# ARGS goes to pytest, tools/execute.py and benchmarks/speed.py: make test ARGS="-k site", make execute ARGS=--help
+# ARGS goes to pytest, tools/execute.py, benchmarks/speed.py and experiments/one_minute.py: make test ARGS="-k site", make execute ARGS=--help
 
 PYTHON ?= python3
 VENV   := .venv
@@ -9,12 +9,13 @@ HTML   := book/_build/html
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book test execute bench lab address clean
+.PHONY: help setup book test minute execute bench lab address clean
 
 help:
 	@echo "make setup            makes .venv and installs the requirements"
 	@echo "make book             builds the HTML book, warnings as errors"
 	@echo "make test             builds the book, then lints and runs every test"
+	@echo "make minute           learns to sort digits without labels while you watch; ARGS is the seed"
 	@echo "make execute          runs the chapters whose outputs are stale"
 	@echo "make bench            measures the speed of the model on this machine"
 	@echo "make lab              opens the chapters in JupyterLab"
@@ -51,6 +52,10 @@ test: book
 	@$(BIN)/ruff format --check
 	@echo "Testing the library, the chapters and the built book"
 	@$(BIN)/python -m pytest $(ARGS)
+
+minute: $(STAMP)
+	@echo "Towards 97 % of the digits sorted, without a label: look at one_minute.png while it grows"
+	@$(BIN)/python experiments/one_minute.py $(or $(ARGS),0)
 
 execute: $(STAMP)
 	@echo "Running the chapters whose outputs are stale"

@@ -16,8 +16,7 @@ neighbours were found in trials whose accuracies we saw. The seconds include the
 import time
 from pathlib import Path
 
-import torch
-from scoring import accuracy_at, agreement, measure, nearest, portrait, test, train
+from scoring import accuracy_at, agreement, assigned, measure, nearest, portrait, test, train
 
 from moe_lib import (
     Augmentation,
@@ -43,8 +42,7 @@ RUNS += [(PLAIN, seed) for seed in range(5)]
 def accuracy(model: InvariantMixture) -> float:
     """Of the model as it is; then it learns on."""
     model.eval()
-    found = [model.assign(images) for images in train.images.split(1000)]
-    scored = agreement(torch.cat(found), model.assign(test.images))["accuracy"]
+    scored = agreement(assigned(model), model.assign(test.images))["accuracy"]
     model.train()
     return scored
 

@@ -34,9 +34,8 @@ from moe_lib.results import device_name, run_all
 STAGES = [[0, 2], [5, 10], [37, 16]]  # how many of the numbers may move a picture, and for how many epochs
 AT_ONCE = [[37, 28]]
 MANAGERS = {"mlp": lambda: Manager(784, 10), "conv": lambda: ConvManager(10)}
-CONFIGS = [{"manager": "mlp", "stages": STAGES}, {"manager": "conv", "stages": STAGES}]
-CONFIGS += [{"manager": "mlp", "stages": AT_ONCE}]
-RUNS = [(config, seed) for seed in range(5) for config in CONFIGS]
+RUNS = [({"manager": manager, "stages": STAGES}, seed) for seed in range(5) for manager in MANAGERS]
+RUNS += [({"manager": "mlp", "stages": AT_ONCE}, seed) for seed in range(5)]
 
 
 def prototypes(manager: str, seed: int) -> MixtureOfExperts:

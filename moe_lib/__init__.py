@@ -16,7 +16,7 @@ from moe_lib.chapter import Chapter, say, table
 from moe_lib.checkpoint import CheckpointError
 from moe_lib.claims import Claims
 from moe_lib.convolutional import ConvVAEExperts
-from moe_lib.data import Digits, TwoParabolas, mnist, parabolas, two_parabolas
+from moe_lib.data import Digits, Sevens, TwoParabolas, mnist, parabolas, sevens, two_parabolas
 from moe_lib.examination import Examination, examine
 from moe_lib.experts import ELBO, Experts, Objective, RegressionExperts, VAEExperts
 from moe_lib.gates import AnnealedManager, BiasedManager, SinkhornManager
@@ -80,6 +80,7 @@ __all__ = [
     "Objective",
     "PrototypeExperts",
     "RegressionExperts",
+    "Sevens",
     "SinkhornManager",
     "SwitchBalance",
     "Together",
@@ -116,6 +117,7 @@ __all__ = [
     "relatives",
     "resolve_device",
     "say",
+    "sevens",
     "table",
     "two_parabolas",
 ]

@@ -1,6 +1,7 @@
 """The two data sets of the book: two parabolas, and MNIST."""
 
 import hashlib
+import json
 import lzma
 import os
 import shutil
@@ -104,6 +105,24 @@ def mnist(cache: str | Path | None = None) -> tuple[Digits, Digits]:
     halves = (MNIST(folder, train=train) for train in (True, False))
     train, test = (Digits(half.data.flatten(1).float() / 255, half.targets) for half in halves)
     return train, test
+
+
+class Sevens(NamedTuple):
+    """Test images of a seven; see `sevens`."""
+
+    barred: Tensor
+    """int64, indices of those with a bar through the stem."""
+    plain: Tensor
+    """int64, indices of those without."""
+
+
+def sevens() -> Sevens:
+    """The first 240 test images labelled 7, sorted by eye; the one that leaves doubt is in neither list.
+
+    The bar is what the post's author would give an expert of its own. For evaluation only. Chapters 8 and 9.
+    """
+    sorted_by_eye = json.loads((files("moe_lib") / "assets" / "sevens.json").read_text())
+    return Sevens(*(torch.tensor(sorted_by_eye[name]) for name in Sevens._fields))
 
 
 def _cache_folder() -> Path:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from moe_lib import data as data_module
-from moe_lib import mnist, parabolas, two_parabolas
+from moe_lib import mnist, parabolas, sevens, two_parabolas
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +102,21 @@ def test_two_parabolas_repeat_with_their_seed():
 def test_two_parabolas_refuse_nonsense(arguments, message):
     with pytest.raises(ValueError, match=message):
         two_parabolas(**arguments)
+
+
+def test_the_sevens_sorted_by_eye_are_the_first_sevens_of_the_test_images(digits):
+    first = (digits[1].labels == 7).nonzero().flatten()[:240].tolist()
+    barred, plain = (set(indices.tolist()) for indices in sevens())
+    assert not barred & plain
+    assert barred | plain < set(first)
+    assert len(first) - len(barred | plain) == 1  # the one that leaves doubt
+    assert min(len(barred), len(plain)) > 50
+
+
+def test_a_bar_is_ink_to_the_left_of_the_stem(digits):
+    """A rule that knows nothing of the lists: below the middle, a barred seven has a row that is much wider."""
+    widths = []
+    for indices in sevens():
+        lower = digits[1].images[indices].view(-1, 28, 28)[:, 13:18] > 0.5  # (n, 5, 28)
+        widths.append(lower.sum(dim=2).max(dim=1).values.float().median())
+    assert widths[0] > 1.5 * widths[1]

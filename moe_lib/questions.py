@@ -400,7 +400,7 @@ EXERCISES = {
             lambda error: 1 - truths.majority(error): "That is how often the majority is *wrong*.",
             lambda error: (1 - error) ** 3: "That is how often all three are right. Two are enough.",
             lambda error: 1 - error**3: "That is how often at least one is right. Can one alone win a vote?",
-            lambda error: 1 - error**2: "Nearly. But in how many ways can two of three be wrong? Which of them is the right one?",
+            lambda error: 1 - error**2: "Nearly. But in how many ways can two of three be wrong, and one right?",
         },
     ),
     "08.2": Exercise(

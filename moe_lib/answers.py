@@ -46,15 +46,10 @@ class Numbers:
     """One number, or several in order: as Python or numpy numbers, as a tensor, or in a list."""
 
     truth: float | tuple[float, ...]
-    asks: str
-    """What the numbers are, with their unit."""
+    form: str
     relative: float = 0.01
     absolute: float = 1e-6
     """How far off an answer may be: the larger of the two counts."""
-
-    @property
-    def form(self) -> str:
-        return self.asks
 
     def read(self, answer: object) -> list[float]:
         numbers, wanted = _flat(answer), len(_flat(self.truth))

@@ -49,9 +49,9 @@ def judge(exercise: Exercise, answer: object) -> tuple[bool, str]:
 
 
 def _find(name: object) -> tuple[str, Exercise]:
-    """An exercise and its name as it is written here, for "02.1", "2.1" and the like."""
+    """An exercise and its full name, for "02.1", "2.1" and the like."""
     parts = re.fullmatch(r"0?(\d)\.(\d)", str(name).strip())
-    written = f"0{parts[1]}.{parts[2]}" if parts else name
+    written = f"0{parts[1]}.{parts[2]}" if parts else str(name)
     if written not in EXERCISES:
         raise ValueError(f"there is no exercise {name!r}; there are {', '.join(EXERCISES)}")
     return written, EXERCISES[written]

@@ -360,7 +360,7 @@ EXERCISES = {
         },
     ),
     "07.4": Exercise(
-        Numbers(0.82, "a share, one number from 0 to 1"),
+        Numbers(0.82, "a share, one number from 0 to 1", relative=0.005),
         why="A die that looks as good as that: hence the A for adjusted, which subtracts it and makes zero of it.",
         hint="A pair counts if both say 'same' or both say 'different'. How likely is each, for two independent dice?",
         traps={

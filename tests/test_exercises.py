@@ -268,7 +268,7 @@ def test_an_exercise_may_be_named_in_short(name):
     assert check(name, (-0.08, 0.08))
 
 
-@pytest.mark.parametrize("name", ["02.9", "2", "", "two", None, 21, "12.1", "02.1.1"])
+@pytest.mark.parametrize("name", ["02.9", "2", "", "two", None, 21, "12.1", "02.1.1", ["02.1"]])
 def test_an_unknown_exercise_is_an_error_that_lists_all(name):
     with pytest.raises(ValueError, match=r"there is no exercise .*; there are 01\.1, 01\.2, .*07\.5"):
         check(name, 1)

@@ -1,5 +1,6 @@
 """Mixtures of experts without labels: the library of the book. Each module is one concept; start with `mixture`."""
 
+from moe_lib import exercises
 from moe_lib.augmentation import Augmentation, Deformation
 from moe_lib.balance import (
     Balance,
@@ -93,6 +94,7 @@ __all__ = [
     "entropy",
     "evaluate",
     "examine",
+    "exercises",
     "fit",
     "fit_invariant",
     "fit_own",

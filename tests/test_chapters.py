@@ -47,6 +47,12 @@ def solutions(notebook: nbformat.NotebookNode) -> list[str]:
     return [code for folded in SOLUTION.findall(prose(notebook)) for code in CODE.findall(folded)]
 
 
+def exercises(notebook: nbformat.NotebookNode) -> list[str]:
+    """What a reader runs there: the import at the top, then the solutions."""
+    _, _, section = prose(notebook).partition("\n## Exercises\n")
+    return CODE.findall(section)
+
+
 def test_the_table_of_contents_names_every_page():
     contents = (freshness.BOOK / "_toc.yml").read_text()
     pages = {path.stem for kind in ("*.ipynb", "*.md") for path in freshness.BOOK.glob(kind)}
@@ -179,7 +185,7 @@ def test_it_runs_alone_in_smoke_with_its_solutions(path, installed, tmp_path, mo
     monkeypatch.setenv("PYTHONPATH", str(installed))
     notebook = read(path)
     where = "import moe_lib\nprint('moe_lib from', moe_lib.__file__)"
-    notebook.cells += [new_code_cell(code) for code in [*solutions(notebook), where]]
+    notebook.cells += [new_code_cell(code) for code in [*exercises(notebook), where]]
     alone = tmp_path / "alone"
     alone.mkdir()
     nbformat.write(notebook, alone / path.name)

@@ -71,6 +71,14 @@ def test_what_is_reached_matters_also_through_others(library, old, new):
     assert fingerprint()["library"] != before["library"]
 
 
+def test_what_judges_the_readers_answers_does_not_matter(library):
+    before = fingerprint()
+    library.with_name("exercises.py").write_text("def helper():\n    return 3\n")
+    assert fingerprint() == before
+    library.with_name("b.py").write_text("def helper():\n    return 3\n")
+    assert fingerprint()["library"] != before["library"]
+
+
 def test_cells_and_results_matter_and_the_address_does_not(library):
     before = fingerprint()
     assert fingerprint(CODE + "\n1")["cells"] != before["cells"]

@@ -18,6 +18,7 @@ import nbformat
 ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book"
 MAGIC = re.compile(r"(?m)^(\s*)[%!][a-z].*$")  # %pip install …: no Python, and nothing that outputs depend on
+APART = {"answers", "exercises", "questions", "truths"}  # judge what readers answer: no code cell asks them
 ADDRESS = re.compile(r"github\.com/[\w.-]+/[\w.-]+?(?=[/\"'\s]|\.git|$)")
 
 
@@ -86,6 +87,8 @@ def _definitions() -> dict[tuple[str, str], tuple[str, set[str]]]:
     """(module, name) of everything that moe_lib defines at top level → its bare source and the names in it."""
     found = {}
     for path in sorted((ROOT / "moe_lib").glob("*.py")):
+        if path.stem in APART:
+            continue
         source = path.read_text()
         for node in ast.parse(source).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):

@@ -9,8 +9,8 @@ and from a file it may load nothing but a script, so:
 - Each layer's weights become whole numbers times one step. In the three large layers, which hold 97 % of the weights,
   the rounding errors are fed back: what an input's weights lose is made good, as far as the training images' inputs
   allow, by those of the inputs that are still to be rounded. The answers so err a third as much as with plain rounding.
-- A whole number is written in base 64, one text for the first digits, one for the second: a server's gzip finds that the
-  first ones are mostly alike, and the second need the six bits that they take.
+- A whole number is written in base 64, one text for the first digits, one for the second: a server's gzip finds that
+  the first ones are mostly alike, and the second need the six bits that they take.
 
 The file also has some test images, chosen without their labels, and what test images usually cost their expert.
 tests/test_playground_digits.py measures how far all of it is from `load_pretrained()`.
@@ -47,7 +47,7 @@ def folded(layer: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor]:
 
 
 def arrays_of(model: MixtureOfExperts) -> dict[str, Tensor]:
-    """All weights by name, (..., in, out), and biases, (..., out); a convolution's inputs are (channel, row, column)."""
+    """Weights (..., in, out) and biases (..., out) by name; a convolution's inputs are (channel, row, column)."""
     manager, (encoder, decoder) = model.manager.layers, (model.experts.encoder, model.experts.decoder)
     pairs = {
         "see": folded(manager[1], manager[2]),
@@ -59,7 +59,8 @@ def arrays_of(model: MixtureOfExperts) -> dict[str, Tensor]:
         "decode": (decoder[0].weight, decoder[0].bias.squeeze(1)),
         "draw": (decoder[2].weight, decoder[2].bias.squeeze(1)),
     }
-    return {key: tensor.detach() for name, pair in pairs.items() for key, tensor in zip((name, f"{name}Bias"), pair)}
+    weights = {name: weight.detach() for name, (weight, _) in pairs.items()}
+    return weights | {f"{name}Bias": bias.detach() for name, (_, bias) in pairs.items()}
 
 
 def model_of(arrays: dict[str, Tensor]) -> MixtureOfExperts:
@@ -141,7 +142,8 @@ def unpacked(array: dict) -> Tensor:
 def read(path: Path = PATH) -> tuple[MixtureOfExperts, Tensor, dict]:
     """The model of the page, its images (n, 784), and the rest of the file as it is."""
     content = json.loads(path.read_text().removeprefix(HEAD).rstrip(";\n"))
-    return model_of({k: unpacked(v) for k, v in content.pop("weights").items()}), unpacked(content.pop("images")), content
+    arrays = {name: unpacked(array) for name, array in content.pop("weights").items()}
+    return model_of(arrays), unpacked(content.pop("images")), content
 
 
 @torch.no_grad()

@@ -9,12 +9,14 @@
   const { root, find, say } = desk.furnish(
     "digits-game",
     `<div class="pgd-game">
-      <div class="pgd-side">${desk.picture("pgd-large", "The image to route")}<p class="pgd-round"></p></div>
+      <div class="pgd-side">
+        ${desk.picture("pgd-large", "The image to route")}
+        <p class="pgd-round"></p>${button("start", "Start")}
+      </div>
       <div>
         <div class="pgd-experts" role="group" aria-label="Which expert?">
           ${EVERY.map((expert) => `<button type="button" class="pgd-choice pg-e${expert}" data-do="route" data-expert="${expert}" disabled>${face(expert)}</button>`).join("")}
         </div>
-        <div class="pgd-tools">${button("start", "Start")}</div>
         <div class="pgd-verdict" tabindex="-1"></div>
       </div>
     </div>`,
@@ -62,8 +64,8 @@
     const alike = images.length - apart.length;
     const parts = [`<p><b>You and the manager agree on ${alike} of ${images.length}.</b> ${comment(apart, gates)}</p>`];
     const card = (i) => `<li>${desk.picture("pgd-case", "An image on which you disagree")}
-      <div><span>you</span>${face(answers[i])}</div>
-      <div><span>manager, p = ${likely(gates[i][most(gates[i])])}</span>${face(most(gates[i]))}</div></li>`;
+      <div><span>you</span>${face(answers[i])}<span>&nbsp;</span></div>
+      <div><span>manager</span>${face(most(gates[i]))}<span>p = ${likely(gates[i][most(gates[i])])}</span></div></li>`;
     if (apart.length) parts.push(`<ul class="pgd-cases">${apart.map(card).join("")}</ul>`);
     const verdict = find(".pgd-verdict");
     verdict.innerHTML = parts.join("");

@@ -104,7 +104,7 @@ const drawing = (() => {
 
   function verdict(p, found, chosen, least) {
     const { loss } = found[chosen], cheaper = digits.cheaper(loss);
-    const rank = cheaper === 0 ? "No test image of 100 costs its expert less." : `Of 100 test images, ${cheaper} cost their expert less.`;
+    const rank = `Of 100 test images, ${cheaper || "none"} ${cheaper > 1 ? "cost their" : "costs its"} expert less.`;
     const other = chosen === least ? "" : ` Expert ${least} would have charged least: ${found[least].loss.toFixed(1)}.`;
     return `${desk.opinion(p)} The image costs it ${loss.toFixed(1)} nats. ${rank}${other}`;
   }

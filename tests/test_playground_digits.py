@@ -79,9 +79,11 @@ def test_the_file_holds_what_it_says_and_no_label(rounded):
     assert len(chosen.unique()) == len(chosen) == 72
     least = model.gate(images).amax(dim=1)
     assert least[-rest["doubtful"] :].max() < 0.7 < least[: -rest["doubtful"]].median()
-    own = sum(small.losses_at_mean(model, test.images)).gather(1, model.assign(test.images).unsqueeze(1)).flatten()
-    assert rest["costs"][50] == pytest.approx(own.median().item(), abs=0.1)
-    assert rest["costs"][99] == pytest.approx(own.quantile(0.99).item(), abs=0.1)
+    some = test.images[::5]
+    own = sum(small.losses_at_mean(model, some)).gather(1, model.assign(some).unsqueeze(1)).flatten()
+    assert rest["costs"] == sorted(rest["costs"]) and len(rest["costs"]) == 101
+    for percent, off in ((10, 1.0), (50, 1.0), (90, 2.0)):
+        assert rest["costs"][percent] == pytest.approx(own.quantile(percent / 100).item(), abs=off)
 
 
 def test_both_playgrounds_together_are_light():
@@ -247,7 +249,7 @@ class Desk:
 
     @property
     def said(self) -> str:
-        return self.page.locator("#digits-draw .pg-status").inner_text()
+        return self.page.locator("#digits-draw .pg-status").inner_text().replace("\xa0", " ")
 
     @property
     def cheaper(self) -> int:
@@ -280,8 +282,8 @@ class Desk:
 
 @pytest.fixture
 def desk(open_built):
-    """Opens the page."""
-    return lambda **settings: Desk(open_built(PAGE, **settings))
+    """Opens the page; it jumps to where it would roll, so that the mouse knows where the paper is."""
+    return lambda **settings: Desk(open_built(PAGE, **({"reduced_motion": "reduce"} | settings)))
 
 
 SEVEN = [(0.3, 0.28), (0.7, 0.26), (0.6, 0.5), (0.47, 0.77)]
@@ -328,9 +330,10 @@ def test_a_stroke_is_followed_while_it_is_drawn_and_nobody_talks_over_it(desk):
         """() => {
           window.said = 0;
           window.seen = 0;
-          const watch = (query, count) => new MutationObserver(count).observe(document.querySelector(query), {childList: true});
-          watch("#digits-draw > .pg-live", () => (window.said += 1));
-          watch("#digits-draw .pg-status", () => (window.seen += 1));
+          const look = (query, seen) =>
+            new MutationObserver(seen).observe(document.querySelector(query), {childList: true});
+          look("#digits-draw > .pg-live", () => (window.said += 1));
+          look("#digits-draw .pg-status", () => (window.seen += 1));
         }"""
     )
     page.sheet.scroll_into_view_if_needed()
@@ -420,9 +423,9 @@ def test_pulling_strings(desk):
     pull.locator("input[value='7']").press("ArrowRight")  # radio buttons, by keyboard
     page.press("z = 0")
     assert page.image(large) == page.image("#digits-pull [data-face='8']")
-    said = pull.locator(".pg-status").inner_text()
+    said = pull.locator(".pg-status").inner_text().replace("\xa0", " ")
     assert "Expert 8 drew this. The manager asks expert 8" in said
-    page.press("Show it to the manager")
+    page.press("Show the manager")
     assert f"expert {page.asked}, with p = {page.p:.3f}" in said
     page.press("Clear")
     page.press("Start from my drawing")

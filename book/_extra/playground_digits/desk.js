@@ -48,7 +48,7 @@ const desk = (() => {
   }
 
   /** What the manager thinks of an image, in a sentence. */
-  const opinion = (p) => `The manager asks expert ${most(p)}, with p = ${likely(p[most(p)])}.`;
+  const opinion = (p) => `The manager asks expert ${most(p)}, with p\u00a0=\u00a0${likely(p[most(p)])}.`;
 
   return { EVERY, paint, picture, badge, face, paintFaces, button, signed, likely, most, furnish, opinion };
 })();

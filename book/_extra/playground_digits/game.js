@@ -44,7 +44,9 @@
   function ask() {
     const image = images[answers.length], playing = image !== undefined;
     for (const choice of root.querySelectorAll("[data-expert]")) choice.disabled = !playing;
-    find('[data-do="start"]').textContent = playing ? "Start again" : answers.length ? "Play again" : "Start";
+    const again = find('[data-do="start"]');
+    again.textContent = playing ? "Start again" : answers.length ? "Play again" : "Start";
+    again.classList.toggle("pg-primary", !playing);
     paint(find(".pgd-large"), digits.images[image]);
     find(".pgd-large").dataset.image = image ?? "";
     const words = playing ? `Image ${answers.length + 1} of ${images.length}` : "";

@@ -24,7 +24,7 @@
       <div>
         <div class="pgd-tools" role="group" aria-label="All strings">
           ${button("zero", "z = 0")} ${button("random", "Random z")} ${button("encode", "Start from my drawing")}
-          ${button("show", "Show it to the manager")}
+          ${button("show", "Show the manager")}
         </div>
         <div class="pgd-strings">${STRINGS.map(string).join("")}</div>
       </div>

@@ -31,7 +31,7 @@ const desk = (() => {
   const likely = (p) => (p > 0.9995 ? "1.000" : p < 0.0005 ? "0.000" : p.toFixed(3));
   const most = (p) => p.indexOf(Math.max(...p));
 
-  /** Fills a place of the page, or does nothing on a page without it; what a click on data-do does is in `actions`. */
+  /** Fills a place of the page; what a click on data-do does is in `actions`. */
   function furnish(id, html, actions) {
     const root = document.getElementById(id);
     root.innerHTML = `${html}<div class="pg-live" role="status"></div>`;
@@ -39,9 +39,10 @@ const desk = (() => {
     root.addEventListener("click", ({ target }) => actions[target.closest("[data-do]")?.dataset.do]?.(target));
     const find = (query) => root.querySelector(query);
     let rest = 0;
-    /** Said once nothing more has happened for a while, so that whoever listens is not talked over. */
+    /** Said once nothing more has happened for a while, so that whoever listens is not talked over, nor greeted. */
     const say = (words, after = 900) => {
       clearTimeout(rest);
+      if (navigator.userActivation?.hasBeenActive === false) return;
       rest = setTimeout(() => (find(":scope > .pg-live").textContent = words), after);
     };
     return { root, find, say };

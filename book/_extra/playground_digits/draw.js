@@ -44,7 +44,7 @@ const drawing = (() => {
       turn: () => show(ink.turned(sheet)),
     },
   );
-  const canvas = find(".pgd-sheet"), pen = find(".pgd-pen"), fit = find('[name="fit"]');
+  const canvas = find(".pgd-sheet"), pen = find(".pgd-pen"), fit = find('[name="fit"]'), table = find("table");
   const rows = [...root.querySelectorAll("tbody tr")];
 
   let sheet = ink.paper(), untouched = true; // what lies there at first makes way for the first stroke
@@ -77,11 +77,13 @@ const drawing = (() => {
     }
     while (job && performance.now() < end) if (job.next().done) job = null;
     due = job || dirty ? requestAnimationFrame(frame) : 0;
+    if (!due) table.setAttribute("aria-busy", "false");
   }
 
   function changed() {
     dirty = true;
     due ||= requestAnimationFrame(frame);
+    table.setAttribute("aria-busy", "true");
   }
 
   function tell(image, p, found) {

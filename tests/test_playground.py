@@ -7,7 +7,6 @@ import json
 import re
 from pathlib import Path
 
-import browser
 import pytest
 import torch
 from sklearn.cluster import KMeans
@@ -183,6 +182,23 @@ def test_a_seed_settles_weights_and_order_and_an_epoch_visits_no_point_twice(ari
     assert drawn.var().item() == pytest.approx(1 / 12, abs=0.004)
 
 
+# --- What both playgrounds are tested with ---------------------------------------------------------------------------
+
+
+def contrast(page, query: str, key: str, ground: str = "body") -> float:
+    """How far the luminance of a colour is from that of its ground, as WCAG 2 counts it."""
+
+    def luminance(query: str, key: str) -> float:
+        value = page.locator(query).first.evaluate("(node, key) => getComputedStyle(node)[key]", key)
+        scale = 1 if value.startswith("color(") else 255  # color-mix gives "color(srgb r g b)", in [0, 1]
+        rgb = torch.tensor([float(part) / scale for part in re.findall(r"[\d.]+", value)[:3]])
+        linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        return (linear @ torch.tensor([0.2126, 0.7152, 0.0722])).item()
+
+    dim, bright = sorted([luminance(query, key), luminance(ground, "backgroundColor")])
+    return (bright + 0.05) / (dim + 0.05)
+
+
 # --- The page -------------------------------------------------------------------------------------------------------
 
 
@@ -191,8 +207,6 @@ class Playground:
 
     def __init__(self, page) -> None:
         self.page = page
-        page.goto(PAGE.as_uri())
-        browser.settle(page)
         page.locator("[name=speed]").select_option("fast")
 
     def number(self, name: str) -> float:
@@ -236,22 +250,9 @@ class Playground:
 
 
 @pytest.fixture
-def open_page(chromium):
-    """Opens the playground; at the end nothing may have gone wrong on it, or out of it."""
-    if not PAGE.is_file():
-        pytest.fail("there is no built book: run `make book` first")
-    visits = []
-
-    def open(**settings) -> Playground:
-        visit = Visit(PAGE.name)
-        page = recorded_page(chromium, visit, **({"viewport": DESKTOP} | settings))
-        visits.append((visit, page))
-        return Playground(page)
-
-    yield open
-    for visit, page in visits:
-        page.context.close()
-        assert not visit.errors and not visit.requests
+def open_page(open_built):
+    """Opens the playground."""
+    return lambda **settings: Playground(open_built(PAGE, **settings))
 
 
 def test_playing_makes_the_loss_fall_and_reset_brings_it_back(open_page):
@@ -403,28 +404,17 @@ def test_points_by_mouse(open_page):
 
 def test_light_and_dark(open_page):
     css = (SOURCE / "style.css").read_text()
-    assert re.findall(r"--e\d: (#\w{6});", css)[:4] == [color.lower() for color in plots.EXPERT_COLORS[:4]]
+    assert re.findall(r"--e\d: (#\w{6});", css)[:10] == [color.lower() for color in plots.EXPERT_COLORS]
     playground = open_page()
-
-    def color(query: str, key: str) -> torch.Tensor:
-        value = playground.page.locator(query).first.evaluate("(node, key) => getComputedStyle(node)[key]", key)
-        return torch.tensor([int(part) / 255 for part in re.findall(r"\d+", value)[:3]])
-
-    def luminance(rgb: torch.Tensor) -> float:
-        linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-        return (linear @ torch.tensor([0.2126, 0.7152, 0.0722])).item()
-
     playground.set_up(preset="own", experts=4)
     for mode, pairs in {
         "light": [(".pg-line.pg-e0", "stroke"), (".pg-line.pg-e1", "stroke"), (".pg-line.pg-e2", "stroke")],
         "dark": [(f".pg-line.pg-e{i}", "stroke") for i in range(4)],
     }.items():
         playground.page.evaluate("mode => document.documentElement.dataset.theme = mode", mode)
-        paper = luminance(color("body", "backgroundColor"))
         texts = [(".pg-axes text", "fill"), ("[data-do=step]", "color"), (".pg-percent", "color")]
         for query, key in pairs + texts:
-            dim, bright = sorted([paper, luminance(color(query, key))])
-            assert (bright + 0.05) / (dim + 0.05) > (3 if key == "stroke" else 4.5), (mode, query)
+            assert contrast(playground.page, query, key) > (3 if key == "stroke" else 4.5), (mode, query)
 
 
 def test_a_phone_and_a_finger(open_page):

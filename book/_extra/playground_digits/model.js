@@ -1,0 +1,122 @@
+"use strict";
+
+/* The trained model, and nothing of the page: a manager that sorts, ten experts that encode and draw.
+
+   The same arithmetic as moe_lib's `load_pretrained()`, on the weights of weights.js, whose batch normalisation is
+   folded into its layers. Images are 784 numbers in [0, 1], row by row, 1 the ink.
+   tests/test_playground_digits.py holds all of it against PyTorch. */
+
+const digits = (() => {
+  const EXPERTS = 10, LATENT = 10, SIDE = 28, PIXELS = SIDE * SIDE;
+
+  /* --- The file --- */
+
+  const VALUE = new Uint8Array(128);
+  [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"].forEach((letter, value) => {
+    VALUE[letter.charCodeAt(0)] = value;
+  });
+
+  /** Whole numbers in base 64, a text for each place, times one step. */
+  function unpack({ shape, step, planes }) {
+    const values = new Float32Array(shape.reduce((a, b) => a * b));
+    const middle = 64 ** planes.length / 2;
+    for (let i = 0; i < values.length; i++) {
+      let whole = 0;
+      for (const plane of planes) whole = 64 * whole + VALUE[plane.charCodeAt(i)];
+      values[i] = step * (whole - middle);
+    }
+    return values;
+  }
+
+  const weights = {};
+  for (const [name, array] of Object.entries(digitsFile.weights)) weights[name] = unpack(array);
+  const packedImages = unpack(digitsFile.images);
+  const images = Array.from({ length: packedImages.length / PIXELS }, (_, i) =>
+    packedImages.subarray(i * PIXELS, (i + 1) * PIXELS),
+  );
+
+  /* --- Layers --- */
+
+  /** x W + b for the expert's own W (in, out), or the one there is. Most inputs are 0: paper, or a unit that is off. */
+  function linear(x, name, expert = 0) {
+    const all = weights[`${name}Bias`], W = weights[name];
+    const size = digitsFile.weights[`${name}Bias`].shape.at(-1);
+    const out = Float64Array.from(all.subarray(expert * size, (expert + 1) * size));
+    let from = expert * x.length * size;
+    for (let i = 0; i < x.length; i++, from += size) {
+      const value = x[i];
+      if (value) for (let o = 0; o < size; o++) out[o] += value * W[from + o];
+    }
+    return out;
+  }
+
+  function relu(x) {
+    for (let i = 0; i < x.length; i++) if (x[i] < 0) x[i] = 0;
+    return x;
+  }
+
+  /** A convolution of 5 × 5 pixels, every second place, two pixels of padding: (channels, side, side), halved. */
+  function convolve(x, name, channels, side) {
+    const half = side / 2, patch = new Float64Array(25 * channels);
+    let out;
+    for (let place = 0; place < half * half; place++) {
+      const top = 2 * Math.floor(place / half) - 2, left = 2 * (place % half) - 2;
+      for (let i = 0; i < patch.length; i++) {
+        const row = top + (Math.floor(i / 5) % 5), column = left + (i % 5);
+        const inside = row >= 0 && row < side && column >= 0 && column < side;
+        patch[i] = inside ? x[(Math.floor(i / 25) * side + row) * side + column] : 0;
+      }
+      const features = linear(patch, name);
+      out ??= new Float64Array(features.length * half * half);
+      for (let c = 0; c < features.length; c++) out[c * half * half + place] = features[c];
+    }
+    return out;
+  }
+
+  function softmax(logits) {
+    const most = Math.max(...logits), powers = Array.from(logits, (logit) => Math.exp(logit - most));
+    const sum = powers.reduce((a, b) => a + b);
+    return powers.map((power) => power / sum);
+  }
+
+  /* --- The model --- */
+
+  /** p(x): how likely the manager is to ask each expert. */
+  function gate(image) {
+    const seen = relu(convolve(image, "see", 1, SIDE));
+    const looked = relu(convolve(seen, "look", seen.length / 196, SIDE / 2));
+    return softmax(linear(relu(linear(looked, "connect")), "decide"));
+  }
+
+  /** The mean and the variance of an expert's q(z | x). */
+  function encode(image, expert) {
+    const found = linear(relu(linear(image, "encode", expert)), "posterior", expert);
+    return { mean: found.slice(0, LATENT), variance: found.slice(LATENT).map((s) => 1e-5 + Math.exp(s)) };
+  }
+
+  /** The mean image that an expert draws for z. */
+  function decode(z, expert) {
+    const logits = linear(relu(linear(z, "decode", expert)), "draw", expert);
+    return logits.map((logit) => 1 / (1 + Math.exp(-logit)));
+  }
+
+  const sigma = digitsFile.deviation;
+  const constant = PIXELS * (Math.log(sigma) + Math.log(2 * Math.PI) / 2);
+
+  /** What an image costs an expert, in nats, in two parts: with z at the mean of q(z | x), nothing drawn by lot. */
+  function examine(image, expert) {
+    const { mean, variance } = encode(image, expert), drawing = decode(mean, expert);
+    let squares = 0, kl = 0;
+    for (let d = 0; d < PIXELS; d++) squares += (image[d] - drawing[d]) ** 2;
+    for (let k = 0; k < LATENT; k++) kl += (variance[k] + mean[k] ** 2 - 1 - Math.log(variance[k])) / 2;
+    const reconstruction = squares / (2 * sigma ** 2) + constant;
+    return { mean, drawing, reconstruction, kl, loss: reconstruction + kl };
+  }
+
+  const { costs } = digitsFile; // percentiles 0 to 100 of what test images cost their expert
+
+  /** How many of 100 test images cost their expert less. */
+  const cheaper = (loss) => costs.filter((cost) => cost < loss).length - (loss > costs[0] ? 1 : 0);
+
+  return { EXPERTS, LATENT, SIDE, PIXELS, images, doubtful: digitsFile.doubtful, gate, encode, decode, examine, costs, cheaper };
+})();

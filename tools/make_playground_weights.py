@@ -1,0 +1,183 @@
+"""Writes the trained model, small enough for a page: book/_extra/playground_digits/weights.js.
+
+    python tools/make_playground_weights.py
+
+The model is that of `load_pretrained()`: 5 MB as float16, two and a half million weights. A page may not be that heavy,
+and from a file it may load nothing but a script, so:
+
+- Batch normalisation, a linear map once training is over, is folded into the layer before it. This is exact.
+- Each layer's weights become whole numbers times one step. In the three large layers, which hold 97 % of the weights,
+  the rounding errors are fed back: what an input's weights lose is made good, as far as the training images' inputs
+  allow, by those of the inputs that are still to be rounded. The answers so err a third as much as with plain rounding.
+- A whole number is written in base 64, one text for the first digits, one for the second: a server's gzip finds that
+  the first ones are mostly alike, and the second need the six bits that they take.
+
+The file also has some test images, chosen without their labels, and what test images usually cost their expert.
+tests/test_playground_digits.py measures how far all of it is from `load_pretrained()`.
+"""
+
+import gzip
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from moe_lib import MixtureOfExperts, load_pretrained, mnist
+from moe_lib.recipes import invariant_vae
+
+PATH = Path(__file__).resolve().parent.parent / "book" / "_extra" / "playground_digits" / "weights.js"
+HEAD = '"use strict";\n\n// Made by tools/make_playground_weights.py, which says how to read it.\nconst digitsFile = '
+CODE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+# Steps to a layer's standard deviation: what 3 MB for both playgrounds have room for. Small layers can afford any.
+FINENESS = {"connect": 100, "encode": 95, "draw": 120}
+FINE = 2000
+PLAIN, DOUBTFUL = 48, 24  # test images in the file: drawn by lot, and those of which the manager is least sure
+DAMPING = 1e-2  # how far corrections may lean on what training images never show, as a share of an input's mean square
+
+
+# --- The model as named arrays --------------------------------------------------------------------------------------
+
+
+def folded(layer: nn.Module, norm: nn.Module) -> tuple[Tensor, Tensor]:
+    """Weights (in, out) and biases (out) of a layer that does what the two did."""
+    scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+    return layer.weight.flatten(1).T * scale, (layer.bias - norm.running_mean) * scale + norm.bias
+
+
+def arrays_of(model: MixtureOfExperts) -> dict[str, Tensor]:
+    """Weights (..., in, out) and biases (..., out) by name; a convolution's inputs are (channel, row, column)."""
+    manager, (encoder, decoder) = model.manager.layers, (model.experts.encoder, model.experts.decoder)
+    pairs = {
+        "see": folded(manager[1], manager[2]),
+        "look": folded(manager[4], manager[5]),
+        "connect": folded(manager[8], manager[9]),
+        "decide": (manager[11].weight.T, manager[11].bias),
+        "encode": (encoder[0].weight, encoder[0].bias.squeeze(1)),
+        "posterior": (encoder[2].weight, encoder[2].bias.squeeze(1)),
+        "decode": (decoder[0].weight, decoder[0].bias.squeeze(1)),
+        "draw": (decoder[2].weight, decoder[2].bias.squeeze(1)),
+    }
+    weights = {name: weight.detach() for name, (weight, _) in pairs.items()}
+    return weights | {f"{name}Bias": bias.detach() for name, (_, bias) in pairs.items()}
+
+
+def model_of(arrays: dict[str, Tensor]) -> MixtureOfExperts:
+    """A mixture with these weights, its batch normalisation doing nothing; what `arrays_of` takes apart."""
+    model = invariant_vae().eval()
+    manager, (encoder, decoder) = model.manager.layers, (model.experts.encoder, model.experts.decoder)
+    for norm in (manager[2], manager[5], manager[9]):
+        norm.reset_parameters()
+        norm.running_var.fill_(1 - norm.eps)
+    for name, layer in {"see": 1, "look": 4, "connect": 8, "decide": 11}.items():
+        layer = manager[layer]
+        layer.weight.data = arrays[name].T.reshape(layer.weight.shape).contiguous()
+        layer.bias.data = arrays[f"{name}Bias"]
+    layers = {"encode": encoder[0], "posterior": encoder[2], "decode": decoder[0], "draw": decoder[2]}
+    for name, layer in layers.items():
+        layer.weight.data, layer.bias.data = arrays[name], arrays[f"{name}Bias"].unsqueeze(1)
+    return model
+
+
+# --- Whole numbers --------------------------------------------------------------------------------------------------
+
+
+def rounded(weight: Tensor, step: float, inputs: Tensor) -> Tensor:
+    """Whole numbers q (in, out) such that inputs (N, in) times q·step come close to inputs times weight (in, out).
+
+    One input after the other is rounded; the best the others can then do about its error is a linear regression on
+    them, whose coefficients are the rows of the Cholesky factor of the inverse second moment of the inputs.
+    """
+    moment = (inputs.T @ inputs).double() / len(inputs)
+    moment.diagonal().add_(DAMPING * moment.diagonal().mean())
+    factor = torch.linalg.cholesky(torch.linalg.inv(moment), upper=True)
+    rest, whole = weight.double().clone(), torch.empty(weight.shape, dtype=torch.float64)
+    for i, row in enumerate(factor):
+        whole[i] = (rest[i] / step).round()
+        rest[i + 1 :] -= torch.outer(row[i + 1 :] / row[i], rest[i] - whole[i] * step)
+    return whole
+
+
+@torch.no_grad()
+def quantised(model: MixtureOfExperts, images: Tensor) -> dict[str, tuple[Tensor, float]]:
+    """Each array as whole numbers and a step."""
+    arrays = arrays_of(model)
+    mean, _ = model.experts.encode(images)  # (E, B, Z)
+    drawn = torch.randn(mean.shape, generator=torch.Generator().manual_seed(0))
+    inputs = {
+        "connect": model.manager.layers[:8](images).unsqueeze(0),
+        "encode": images.expand(10, *images.shape),
+        "draw": model.experts.decoder[:2](torch.cat([mean, drawn], dim=1)),
+    }
+    found = {}
+    for name, array in arrays.items():
+        step = (array.std() / FINENESS.get(name, FINE)).item()
+        whole = (array / step).round()
+        if name in inputs:
+            each = zip(array.reshape(-1, *array.shape[-2:]), inputs[name], strict=True)
+            whole = torch.stack([rounded(weight, step, seen) for weight, seen in each]).reshape(array.shape)
+        found[name] = whole.long(), step
+    return found
+
+
+# --- The file -------------------------------------------------------------------------------------------------------
+
+
+def packed(whole: Tensor, step: float) -> dict:
+    """q = 64^n / 2 + whole in n base-64 digits: as many texts, the highest digits first."""
+    size = next(n for n in (2, 3) if whole.abs().max() < 64**n // 2)
+    flat = whole.flatten() + 64**size // 2
+    planes = ["".join(CODE[digit] for digit in (flat // 64**n % 64).tolist()) for n in reversed(range(size))]
+    return {"shape": list(whole.shape), "step": step, "planes": planes}
+
+
+def unpacked(array: dict) -> Tensor:
+    """What `packed` packed, as float32."""
+    digits = torch.tensor([[CODE.index(letter) for letter in plane] for plane in array["planes"]])  # (n, numbers)
+    whole = sum(plane * 64**n for n, plane in enumerate(digits.flip(0))) - 64 ** len(digits) // 2
+    return (whole.double() * array["step"]).float().reshape(array["shape"])
+
+
+def read(path: Path = PATH) -> tuple[MixtureOfExperts, Tensor, dict]:
+    """The model of the page, its images (n, 784), and the rest of the file as it is."""
+    content = json.loads(path.read_text().removeprefix(HEAD).rstrip(";\n"))
+    arrays = {name: unpacked(array) for name, array in content.pop("weights").items()}
+    return model_of(arrays), unpacked(content.pop("images")), content
+
+
+@torch.no_grad()
+def losses_at_mean(model: MixtureOfExperts, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Reconstruction, at the posterior's mean, and KL, in nats: (B, E) each."""
+    return model.experts.elbo(images, noise=torch.zeros(len(images), model.num_experts, model.experts.latent))
+
+
+def choose(model: MixtureOfExperts, images: Tensor) -> Tensor:
+    """Which images the reader meets: some by lot, then those that the manager is least sure of. No label is asked."""
+    lot = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:PLAIN]
+    doubt = -model.gate(images).amax(dim=1)
+    doubt[lot] = -torch.inf
+    return torch.cat([lot, doubt.topk(DOUBTFUL).indices])
+
+
+@torch.no_grad()
+def main() -> None:
+    train, test = mnist()
+    numbers = quantised(load_pretrained(), train.images[::10])
+    weights = {name: packed(*pair) for name, pair in numbers.items()}
+    model = model_of({name: unpacked(array) for name, array in weights.items()})
+    own = sum(losses_at_mean(model, test.images)).gather(1, model.assign(test.images).unsqueeze(1))
+    content = {
+        "weights": weights,
+        "images": packed((255 * test.images[choose(model, test.images)]).round().long(), 1 / 255),
+        "doubtful": DOUBTFUL,
+        "deviation": model.experts.decoder_std,
+        "costs": [round(cost, 2) for cost in own.quantile(torch.linspace(0, 1, 101)).tolist()],
+    }
+    text = HEAD + json.dumps(content, separators=(",", ":")) + ";\n"
+    PATH.write_text(text)
+    print(f"{PATH}: {len(text):,} bytes, {len(gzip.compress(text.encode())):,} compressed")
+
+
+if __name__ == "__main__":
+    main()

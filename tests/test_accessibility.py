@@ -26,6 +26,7 @@ TABS = 4  # at a time: each is a process of the browser, and they compute side b
 def opened(chromium, path: Path):
     """A tab with a page, all its details unfolded, and axe-core."""
     tab = chromium.new_page(viewport=DESKTOP, color_scheme="light", reduced_motion="reduce")
+    tab.set_default_timeout(120_000)  # for a busy machine
     tab.goto(path.as_uri())
     browser.settle(tab)
     tab.evaluate(AXE)

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import accessible
 import address
+import browser
 import freshness
+import lean
 import nbformat
 import pages
 import pytest
@@ -158,3 +160,54 @@ def test_only_what_screen_readers_stumble_over_is_mended():
     assert accessible.mend('<th class="head"><p></p></th>') == accessible.mend("<th> </th>") == "<td></td>"
     assert accessible.mend('<div role="doc-biblioentry">') == '<div role="listitem">'
     assert accessible.mend('<th class="head"><p>w</p></th>') == '<th class="head"><p>w</p></th>'
+
+
+HEAD = """
+<script defer src="_static/scripts/fontawesome.js?digest=5"></script>
+<script>const THEBE_JS_URL = "x"; </script><link rel="stylesheet" href="_static/sphinx-thebe.css">
+<script src="_static/documentation_options.js"></script>
+<script>let a = 1;</script>
+<script data-x="1" src="_static/a.js"></script><script async src="b.js"></script>"""
+
+LEAN = """
+<script src="_static/documentation_options.js"></script>
+<script>let a = 1;</script>
+<script defer data-x="1" src="_static/a.js"></script><script async src="b.js"></script>"""
+
+
+def test_a_head_is_left_lean():
+    assert lean.lean(HEAD) == LEAN
+
+
+@every_page
+def test_nothing_unused_is_loaded(name):
+    head = read(name).head
+    scripts = [script for script in head.find_all("script", src=True) if not script.has_attr("defer")]
+    assert [script["src"].partition("?")[0] for script in scripts] == ["_static/documentation_options.js"]
+    assert "thebe" not in str(head).lower()
+    assert "fontawesome.js" not in str(head)
+
+
+# --- On paper ---------------------------------------------------------------------------------------------------------
+
+WHAT_IS_PRINTED = """() => addEventListener("beforeprint", () => { window.printed = {
+  folded: document.querySelectorAll("details:not([open])").length, theme: document.documentElement.dataset.theme}; })"""
+
+
+@pytest.mark.browser
+def test_a_printed_page_is_whole(chromium):
+    page = chromium.new_page(color_scheme="dark")
+    page.set_default_timeout(120_000)  # for a busy machine
+    page.goto((HTML / "03_kmeans.html").as_uri())
+    browser.settle(page)
+    folded = page.locator("details:not([open])").count()
+    page.evaluate(WHAT_IS_PRINTED)
+    page.pdf()
+    assert folded >= 3
+    assert page.evaluate("window.printed") == {"folded": 0, "theme": "light"}
+    assert page.locator("details:not([open])").count() == folded
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.emulate_media(media="print")
+    for to_be_clicked in ("#pst-primary-sidebar", "button", ".headerlink", ".bd-article a[href*='colab.research']"):
+        assert not [part for part in page.locator(to_be_clicked).all() if part.is_visible()], to_be_clicked
+    page.context.close()

@@ -16,13 +16,19 @@ UNUSED_STYLE = re.compile(r"\s*<link\b[^>]*sphinx-thebe[^>]*>")
 WAITING = re.compile(r"<script(?![^>]*\b(?:async|defer)\b)(?=[^>]*\ssrc=)(?![^>]*documentation_options)")
 
 
+def drop(head: str) -> str:
+    """A part of a page's head without what is unused."""
+    return UNUSED_STYLE.sub("", UNUSED.sub("", head))
+
+
 def lean(head: str) -> str:
-    """A part of a page's head without what is unused, its scripts deferred; their order stays."""
-    return WAITING.sub("<script defer", UNUSED_STYLE.sub("", UNUSED.sub("", head)))
+    """The same with its scripts deferred; their order stays."""
+    return WAITING.sub("<script defer", drop(head))
 
 
 def _offer(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
-    context["lean"] = lean  # called in _templates/layout.html
+    # Called in _templates/layout.html. The search page adds scripts of its own that need the others at once.
+    context["lean"] = drop if pagename == "search" else lean
 
 
 def setup(app: Sphinx) -> dict:

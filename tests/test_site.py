@@ -19,9 +19,6 @@ HTML = Path(__file__).resolve().parent.parent / "book" / "_build" / "html"
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1440, "height": 900}
 
-# The theme says these two on every page.
-KNOWN_MESSAGES = ("THEBE_JS_URL' has already been declared", "Got invalid theme mode")
-
 # Raw TeX that no one typeset: \( or \[, a display, an environment, or $ around a command.
 RAW_TEX = r"\\\(|\\\[|\$\$|\\begin\{|\$[^$\n]*\\[a-zA-Z]+[^$\n]*\$"
 
@@ -181,12 +178,8 @@ def recorded_page(chromium, visit: Visit, **settings):
     context.route(re.compile(r"^(?!file:|data:|blob:)"), stop)
     page = context.new_page()
 
-    def note(text: str) -> None:
-        if not any(known in text for known in KNOWN_MESSAGES):
-            visit.errors.append(text)
-
-    page.on("console", lambda message: note(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: note(str(error)))
+    page.on("console", lambda message: visit.errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: visit.errors.append(str(error)))
     return page
 
 

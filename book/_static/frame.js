@@ -1,0 +1,17 @@
+// What scrolls must be reachable with the keyboard. The theme sees to that when a page loads or changes its size,
+// but not for what is folded away then: so unfolding counts as a change of size.
+document.addEventListener("toggle", () => window.dispatchEvent(new Event("resize")), true);
+
+// On paper nothing can be unfolded, and ink is dark: print everything, by day, and go back to how it was.
+let before;
+window.addEventListener("beforeprint", () => {
+  const folded = [...document.querySelectorAll("details:not([open])")];
+  before = { folded, theme: document.documentElement.dataset.theme };
+  folded.forEach((details) => { details.open = true; });
+  document.documentElement.dataset.theme = "light";
+});
+window.addEventListener("afterprint", () => {
+  if (!before) return;
+  before.folded.forEach((details) => { details.open = false; });
+  document.documentElement.dataset.theme = before.theme;
+});

@@ -1,0 +1,213 @@
+"""What frames the text of the built book: descriptions, cards, dead ends, citation, changes, and times."""
+
+import pickle
+import re
+from pathlib import Path
+
+import accessible
+import address
+import browser
+import freshness
+import lean
+import nbformat
+import pages
+import pytest
+import times
+import yaml
+from bs4 import BeautifulSoup
+from PIL import Image
+from pybtex.database import BibliographyData, parse_file, parse_string
+
+ROOT, BOOK = freshness.ROOT, freshness.BOOK
+HTML = BOOK / "_build" / "html"
+CONFIG = yaml.safe_load((BOOK / "_config.yml").read_text("utf-8"))
+BASE = CONFIG["html"]["baseurl"]
+CONTENTS = re.findall(r"(?:file|root): (\w+)", (BOOK / "_toc.yml").read_text("utf-8"))
+every_page = pytest.mark.parametrize("name", CONTENTS)
+
+
+def read(name: str) -> BeautifulSoup:
+    path = HTML / f"{name}.html"
+    assert path.is_file(), "there is no built book: run `make book` first"
+    return BeautifulSoup(path.read_text("utf-8"), "html.parser")
+
+
+def meta(name: str) -> dict[str, str]:
+    return {tag.get("name") or tag.get("property"): tag.get("content") for tag in read(name).find_all("meta")}
+
+
+# --- Found, shared, lost ----------------------------------------------------------------------------------------------
+
+
+def test_the_public_address_is_the_repositorys():
+    assert address.current().pages + "/" == BASE
+
+
+@every_page
+def test_a_page_says_what_it_is(name):
+    found = meta(name)
+    assert 50 < len(found["description"]) <= pages.LONGEST + 2
+    assert found["og:description"] == found["description"]
+    assert found["og:url"] == f"{BASE}{name}.html" == read(name).find("link", rel="canonical")["href"]
+    assert found["og:title"]
+    assert found["og:image"] == f"{BASE}_static/card.png"
+
+
+def test_no_two_descriptions_are_alike():
+    found = [meta(name)["description"] for name in [*CONTENTS, "genindex", "search", "404"]]
+    assert len(set(found)) == len(found)
+
+
+def test_the_card_is_of_the_size_that_it_is_said_to_have():
+    card = HTML / pages.CARD
+    found = meta("intro")
+    assert Image.open(card).size == (int(found["og:image:width"]), int(found["og:image:height"])) == (1200, 630)
+    assert card.stat().st_size < 60_000
+
+
+def test_the_sitemap_lists_every_page():
+    listed = re.findall(r"<loc>(.*?)</loc>", (HTML / "sitemap.xml").read_text("utf-8"))
+    assert sorted(listed) == sorted(f"{BASE}{name}.html" for name in CONTENTS)
+
+
+def test_a_dead_end_leads_back_from_any_depth():
+    links = [link["href"] for link in read("404").find_all(href=True)]
+    assert links
+    assert all(link.startswith(BASE) and (HTML / link.removeprefix(BASE)).is_file() for link in links)
+    assert not read("404").find_all(src=True)
+
+
+# --- Cited, corrected -------------------------------------------------------------------------------------------------
+
+
+def shown() -> BibliographyData:
+    blocks = [block.get_text() for block in read("cite").select("div.highlight pre")]
+    return parse_string("\n".join(blocks), "bibtex")
+
+
+def test_the_citation_is_that_of_the_citation_file():
+    cff = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    entry = shown().entries["moe_vae_book"]
+    plain = {key: value.strip("{}") for key, value in entry.fields.items()}
+    assert [str(person).strip("{}") for person in entry.persons["author"]] == [a["name"] for a in cff["authors"]]
+    assert plain["title"] == cff["title"] == CONFIG["title"]
+    assert (plain["version"], plain["url"]) == (cff["version"], cff["repository-code"])
+    assert plain["year"] == CONFIG["copyright"]
+
+
+def test_the_citation_of_the_post_is_that_of_the_references():
+    ours, theirs = (data.entries["zeldes2019"] for data in (shown(), parse_file(BOOK / "references.bib")))
+    assert {key: theirs.fields[key] for key in ours.fields} == dict(ours.fields)
+
+
+def test_every_reference_leads_to_its_source():
+    entries = parse_file(BOOK / "references.bib").entries
+    cited = read("references").select("div.citation")
+    assert len(cited) == len(entries)
+    assert [entry.get_text() for entry in cited if not entry.select("a.external[href^=https]")] == []
+    links = {link["href"] for link in read("references").select("div.citation a")}
+    for key, entry in entries.items():
+        doi, arxiv = entry.fields.get("doi"), entry.fields.get("eprint")
+        where = f"https://doi.org/{doi}" if doi else f"https://arxiv.org/abs/{arxiv}" if arxiv else entry.fields["url"]
+        assert where in links, key
+
+
+def test_the_changes_are_those_of_the_changelog():
+    page = " ".join(read("changes").select_one("article").get_text().split())
+    versions = re.findall(r"(?m)^## (.*)$", (ROOT / "CHANGELOG.md").read_text("utf-8"))
+    assert versions
+    assert all(version in page for version in versions)
+    assert "Keep a Changelog" not in page
+    assert read("changes").select_one(f"a[href='{address.current().url}/issues/new/choose']")
+
+
+def test_what_teachers_are_sent_to_exists():
+    text = (BOOK / "teaching.md").read_text("utf-8")
+    chapters = {path.stem[:2]: nbformat.read(path, as_version=4) for path in BOOK.glob("0*.ipynb")}
+    prose = {number: "\n".join(cell.source for cell in book.cells) for number, book in chapters.items()}
+    named = re.findall(r"[Cc]hapter (\d)(?:\]\([^)]*\))?, \*([^*]+)\*", text)
+    assert len(named) >= 2
+    assert [heading for number, heading in named if f"## {heading}\n" not in prose[f"0{number}"] + "\n"] == []
+    exercises = re.findall(r"exercises? (\d)(?: and (\d))? of chapter (\d)", text)
+    exercises += [(a, b, n) for n, a, b in re.findall(r"[Cc]hapter (\d), exercises? (\d)(?: and (\d))?", text)]
+    assert len(exercises) >= 4
+    for *asked, number in exercises:
+        assert all(f"**{exercise}.**" in prose[f"0{number}"] for exercise in asked if exercise)
+
+
+# --- How long it takes ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", freshness.chapters(), ids=lambda path: path.stem)
+def test_a_chapter_says_how_long_it_takes(path: Path):
+    first_page = read(path.stem).select_one("article section").get_text()[:2500]
+    said = re.search(r"Reading time about (\d+) minutes; running time about \d+ (?:minutes|seconds) \(", first_page)
+    assert said, "not said, or not at the top"
+    doctree = pickle.loads((BOOK / "_build" / ".doctrees" / f"{path.stem}.doctree").read_bytes())
+    assert 0.6 < int(said[1]) / times.reading_minutes(doctree) < 1.4
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(34, "34 seconds"), (89, "89 seconds"), (263.7, "4 minutes")])
+def test_running_times_are_rounded(seconds, words):
+    run = {"seconds": seconds, "device": "cpu, 2 threads"}
+    assert times.running_time(run) == f"running time about {words} (CPU, 2 threads)"
+
+
+# --- Read by machines ------------------------------------------------------------------------------------------------
+
+
+def test_only_what_screen_readers_stumble_over_is_mended():
+    assert accessible.mend('<th class="head"><p></p></th>') == accessible.mend("<th> </th>") == "<td></td>"
+    assert accessible.mend('<div role="doc-biblioentry">') == '<div role="listitem">'
+    assert accessible.mend('<th class="head"><p>w</p></th>') == '<th class="head"><p>w</p></th>'
+
+
+HEAD = """
+<script defer src="_static/scripts/fontawesome.js?digest=5"></script>
+<script>const THEBE_JS_URL = "x"; </script><link rel="stylesheet" href="_static/sphinx-thebe.css">
+<script src="_static/documentation_options.js"></script>
+<script>let a = 1;</script>
+<script data-x="1" src="_static/a.js"></script><script async src="b.js"></script>"""
+
+LEAN = """
+<script src="_static/documentation_options.js"></script>
+<script>let a = 1;</script>
+<script defer data-x="1" src="_static/a.js"></script><script async src="b.js"></script>"""
+
+
+def test_a_head_is_left_lean():
+    assert lean.lean(HEAD) == LEAN
+
+
+@every_page
+def test_nothing_unused_is_loaded(name):
+    head = read(name).head
+    scripts = [script for script in head.find_all("script", src=True) if not script.has_attr("defer")]
+    assert [script["src"].partition("?")[0] for script in scripts] == ["_static/documentation_options.js"]
+    assert "thebe" not in str(head).lower()
+    assert "fontawesome.js" not in str(head)
+
+
+# --- On paper ---------------------------------------------------------------------------------------------------------
+
+WHAT_IS_PRINTED = """() => addEventListener("beforeprint", () => { window.printed = {
+  folded: document.querySelectorAll("details:not([open])").length, theme: document.documentElement.dataset.theme}; })"""
+
+
+@pytest.mark.browser
+def test_a_printed_page_is_whole(chromium):
+    page = chromium.new_page(color_scheme="dark")
+    page.set_default_timeout(120_000)  # for a busy machine
+    page.goto((HTML / "03_kmeans.html").as_uri())
+    browser.settle(page)
+    folded = page.locator("details:not([open])").count()
+    page.evaluate(WHAT_IS_PRINTED)
+    page.pdf()
+    assert folded >= 3
+    assert page.evaluate("window.printed") == {"folded": 0, "theme": "light"}
+    assert page.locator("details:not([open])").count() == folded
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.emulate_media(media="print")
+    for to_be_clicked in ("#pst-primary-sidebar", "button", ".headerlink", ".bd-article a[href*='colab.research']"):
+        assert not [part for part in page.locator(to_be_clicked).all() if part.is_visible()], to_be_clicked
+    page.context.close()

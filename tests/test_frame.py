@@ -132,7 +132,7 @@ def test_what_teachers_are_sent_to_exists():
     exercises += [(a, b, n) for n, a, b in re.findall(r"[Cc]hapter (\d), exercises? (\d)(?: and (\d))?", text)]
     assert len(exercises) >= 4
     for *asked, number in exercises:
-        assert all(f"**{exercise}.**" in prose[f"0{number}"] for exercise in asked if exercise)
+        assert all(f"**{number}.{exercise}**" in prose[f"0{number}"] for exercise in asked if exercise)
 
 
 # --- How long it takes ------------------------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ from moe_lib.prototypes import PrototypeExperts
 from moe_lib.recipes import fit_invariant, fit_own, fit_parabolas, invariant_vae, moe_vae
 from moe_lib.results import load_results
 from moe_lib.training import History, best_of, fit, resolve_device
+from moe_lib.tree import Managers, Mixtures
 
 __version__ = "0.1.0"
 
@@ -76,7 +77,9 @@ __all__ = [
     "InvariantMixture",
     "LikelihoodMixture",
     "Manager",
+    "Managers",
     "MixtureOfExperts",
+    "Mixtures",
     "NegativeELBO",
     "Objective",
     "PrototypeExperts",

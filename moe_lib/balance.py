@@ -2,23 +2,28 @@
 
 Each takes the gate probabilities of a batch, p (B, E), and returns a scalar to be added to the expected loss, in its
 units (nats per image for VAEs). Chapter 4 explains them side by side.
+
+With `reach` (B,), not negative, example b counts as reach_b of the batch's total: every mean over the batch is weighted
+by it, and a sum is B times the mean. So a manager deep in a tree is asked for balance over the examples that reach it,
+as if they were a whole batch (chapter 9).
 """
 
 import math
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from moe_lib.layers import require_positive
 
 
 class Balance(Protocol):
-    """A balancing term: gate probabilities p (B, E) in, a scalar loss out."""
+    """A balancing term: gate probabilities p (B, E) in, and perhaps how much of each example counts; a scalar out."""
 
     weight: float
 
-    def __call__(self, p: Tensor) -> Tensor: ...
+    def __call__(self, p: Tensor, reach: Tensor | None = None) -> Tensor: ...
 
 
 class _Weighted:
@@ -48,8 +53,8 @@ class ImportanceVariance(_Weighted):
         weight: w, in nats per unit of variance.
     """
 
-    def __call__(self, p: Tensor) -> Tensor:  # p (B, E)
-        importance = p.sum(dim=0)  # (E,)
+    def __call__(self, p: Tensor, reach: Tensor | None = None) -> Tensor:  # p (B, E), reach (B,)
+        importance = len(p) * batch_mean(p, reach)  # (E,)
         return self.weight * importance.var(correction=0)
 
 
@@ -63,8 +68,8 @@ class ImportanceCV2(_Weighted):
         weight: w, in nats.
     """
 
-    def __call__(self, p: Tensor) -> Tensor:  # p (B, E)
-        importance = p.sum(dim=0)  # (E,)
+    def __call__(self, p: Tensor, reach: Tensor | None = None) -> Tensor:  # p (B, E), reach (B,)
+        importance = batch_mean(p, reach)  # (E,), as a share: a factor B would cancel
         return self.weight * importance.var(correction=0) / importance.mean().square()
 
 
@@ -78,9 +83,10 @@ class SwitchBalance(_Weighted):
         weight: w, in nats (α in the paper).
     """
 
-    def __call__(self, p: Tensor) -> Tensor:  # p (B, E)
-        load = torch.bincount(p.argmax(dim=1), minlength=p.shape[1]) / len(p)  # (E,)
-        return self.weight * p.shape[1] * (load * p.mean(dim=0)).sum()
+    def __call__(self, p: Tensor, reach: Tensor | None = None) -> Tensor:  # p (B, E), reach (B,)
+        won = F.one_hot(p.argmax(dim=1), p.shape[1]).to(p.dtype)  # (B, E)
+        load = batch_mean(won, None if reach is None else reach.detach())  # (E,)
+        return self.weight * p.shape[1] * (load * batch_mean(p, reach)).sum()
 
 
 class Information(_Weighted):
@@ -93,8 +99,8 @@ class Information(_Weighted):
         weight: w, dimensionless: the term is in nats already.
     """
 
-    def __call__(self, p: Tensor) -> Tensor:  # p (B, E)
-        return -self.weight * (entropy(p.mean(dim=0)) - entropy(p).mean())
+    def __call__(self, p: Tensor, reach: Tensor | None = None) -> Tensor:  # p (B, E), reach (B,)
+        return -self.weight * (entropy(batch_mean(p, reach)) - batch_mean(entropy(p), reach))
 
 
 class GateKL(_Weighted):
@@ -106,8 +112,8 @@ class GateKL(_Weighted):
         weight: w, dimensionless; 1 gives the ELBO of the mixture whose experts are equally likely.
     """
 
-    def __call__(self, p: Tensor) -> Tensor:  # p (B, E)
-        return self.weight * (math.log(p.shape[1]) - entropy(p).mean())
+    def __call__(self, p: Tensor, reach: Tensor | None = None) -> Tensor:  # p (B, E), reach (B,)
+        return self.weight * (math.log(p.shape[1]) - batch_mean(entropy(p), reach))
 
 
 class Floor(_Weighted):
@@ -129,10 +135,10 @@ class Floor(_Weighted):
     def __repr__(self) -> str:
         return f"Floor(weight={self.weight}, share={self.share})"
 
-    def __call__(self, p: Tensor) -> Tensor:  # p (B, E)
+    def __call__(self, p: Tensor, reach: Tensor | None = None) -> Tensor:  # p (B, E), reach (B,)
         if self.share * p.shape[1] > 1:
             raise ValueError(f"share is {self.share} for {p.shape[1]} experts; not all of them can have that much")
-        return self.weight * (self.share - p.mean(dim=0)).clamp_min(0).sum()
+        return self.weight * (self.share - batch_mean(p, reach)).clamp_min(0).sum()
 
 
 class Together:
@@ -155,8 +161,15 @@ class Together:
     def __repr__(self) -> str:
         return " + ".join(map(repr, self.terms))
 
-    def __call__(self, p: Tensor) -> Tensor:  # p (B, E)
-        return sum(term(p) for term in self.terms)
+    def __call__(self, p: Tensor, reach: Tensor | None = None) -> Tensor:  # p (B, E), reach (B,)
+        return sum(term(p, reach) for term in self.terms)
+
+
+def batch_mean(values: Tensor, reach: Tensor | None = None) -> Tensor:
+    """Mean over the batch, (B, ...) → (...), each example weighted by its reach (B,) unless all count alike."""
+    if reach is None:
+        return values.mean(dim=0)
+    return (reach / reach.sum().clamp_min(torch.finfo(reach.dtype).tiny)) @ values
 
 
 def entropy(p: Tensor) -> Tensor:

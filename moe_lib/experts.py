@@ -51,6 +51,19 @@ class Experts(nn.Module, ABC):
         """
         return torch.empty(n, self.num_experts, 0, device=next(self.parameters()).device)
 
+    def balancing(self, x: Tensor, reach: Tensor) -> Tensor:
+        """What experts that are mixtures ask of their own managers, a scalar; others ask for nothing.
+
+        Args:
+            x: (B, D).
+            reach: how much of each example reaches each expert, (B, E).
+        """
+        return reach.new_zeros(())
+
+    def descend(self, x: Tensor, expert: Tensor) -> Tensor:
+        """From the expert of each example, int64 (B,), to the path that ends at a single model; here it ends."""
+        return expert
+
     def objective(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Objective:
         """Mean of the losses over batch and experts; no balancing."""
         losses = self.losses(x, y, noise)  # (B, E)

@@ -1,5 +1,7 @@
 """The mixture of experts: one objective, whatever the experts are."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -71,11 +73,16 @@ class MixtureOfExperts(nn.Module):
         p = self.gate(x)  # (B, E)
         return Objective(
             expected=self.expected_loss(p, x, y, self.noise(len(x)) if noise is None else noise),
-            balancing=self.balance(gather(p)) if self.balance else p.new_zeros(()),
+            balancing=self.balancing(x, p),
         )
 
     def forward(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Objective:
         return self.objective(x, y, noise)
+
+    def balancing(self, x: Tensor, p: Tensor) -> Tensor:
+        """The balancing term of this level, and those of the levels below where experts are mixtures: a scalar."""
+        own = self.balance(gather(p)) if self.balance else p.new_zeros(())
+        return own + self.experts.balancing(x, p)
 
     def expected_loss(self, p: Tensor, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
         """mean_b Σ_i p_i loss_i, a scalar; with top_k the sum runs over the experts chosen for each example."""
@@ -88,16 +95,16 @@ class MixtureOfExperts(nn.Module):
 
     @torch.no_grad()
     def assign(self, x: Tensor) -> Tensor:
-        """The most probable expert of each example, int64 (B,)."""
-        return self.gate(x).argmax(dim=1)
+        """The most probable expert of each example, int64 (B,); in a tree the path down to one, (B, levels)."""
+        return self.experts.descend(x, self.gate(x).argmax(dim=1))
 
     @torch.no_grad()
     def expert_losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Tensor:
         """Loss of each expert on each example (B, E), for looking at: without gradients."""
         return self.experts.losses(x, y, noise)
 
-    def generate(self, expert: int, n: int, seed: int) -> Tensor:
-        """n images drawn by one expert: (n, D)."""
+    def generate(self, expert: int | Sequence[int], n: int, seed: int) -> Tensor:
+        """n images drawn by one expert, or at the end of a path: (n, D)."""
         return self.experts.generate(expert, n, seed)
 
     def check(self, x: Tensor, y: Tensor) -> None:
@@ -139,5 +146,5 @@ class LikelihoodMixture(MixtureOfExperts):
         losses = self.experts.losses(x, y, self.noise(len(x)) if noise is None else noise)  # (B, E)
         return Objective(
             expected=-(log_p - losses).logsumexp(dim=1).mean(),
-            balancing=self.balance(gather(log_p.exp())) if self.balance else losses.new_zeros(()),
+            balancing=self.balancing(x, log_p.exp()),
         )

@@ -104,3 +104,16 @@ def test_a_floor_that_not_all_can_have_is_refused():
 def test_a_sum_of_nothing_is_refused():
     with pytest.raises(ValueError, match="no terms"):
         Together()
+
+
+@pytest.mark.parametrize("kind", TERMS)
+@given(p=gates, seed=st.integers(0, 1000))
+def test_an_example_of_reach_two_counts_as_two(kind, p, seed):
+    times = torch.bincount(torch.randint(20, (20,), generator=torch.Generator().manual_seed(seed)), minlength=20)
+    term = kind(0.7)
+    torch.testing.assert_close(term(p, times.float()), term(p.repeat_interleave(times, dim=0)))
+
+
+@pytest.mark.parametrize("kind", TERMS)
+def test_a_mixture_that_nothing_reaches_has_a_finite_term(kind):
+    assert kind(0.7)(undecided, torch.zeros(100)).isfinite()

@@ -69,8 +69,8 @@ class ImportanceCV2(_Weighted):
     """
 
     def __call__(self, p: Tensor, reach: Tensor | None = None) -> Tensor:  # p (B, E), reach (B,)
-        importance = batch_mean(p, reach)  # (E,), as a share: a factor B would cancel
-        return self.weight * importance.var(correction=0) / importance.mean().square()
+        share = batch_mean(p, reach)  # (E,), I_i / B, whose mean is 1/E
+        return self.weight * p.shape[1] ** 2 * share.var(correction=0)
 
 
 class SwitchBalance(_Weighted):

@@ -44,11 +44,9 @@ def race(config: dict, seed: int, watch=lambda model, seconds, accuracy: None) -
     seconds, accuracies = [], []
 
     def look(_: int, model: InvariantMixture) -> None:
-        model.eval()
         accuracies.append(clustering_accuracy(model.assign(test.images), test.labels))
         seconds.append(time.perf_counter() - begin)
         watch(model, seconds[-1], accuracies[-1])
-        model.train()
 
     fit(
         best, train.images, train.images, epochs=config["epochs"], batch_size=250, lr=2e-3, schedule="one-cycle",

@@ -13,7 +13,7 @@ we saw.
 import time
 
 import torch
-from scoring import agreement, assigned, portrait, test, train
+from scoring import agreement, portrait, test, train
 
 from moe_lib import (
     ConvManager,
@@ -54,7 +54,7 @@ def one(config: dict, seed: int) -> dict:
             device="cpu", precision="bf16",
         )  # fmt: skip
         losses += history.total
-        found_train = assigned(model)
+        found_train = model.assign(train.images)
         by_stage.append(agreement(found_train, model.assign(test.images))["accuracy"])
     seconds = time.perf_counter() - start
     result = evaluate(model, test.images, test.images)

@@ -115,11 +115,6 @@ def agreement(found_train: Tensor, found_test: Tensor) -> dict[str, float]:
     }
 
 
-def assigned(model: MixtureOfExperts) -> Tensor:
-    """The expert of each training image, int64 (B,), a thousand images at a time."""
-    return torch.cat([model.assign(images) for images in train.images.split(1000)])
-
-
 def share_right(match: Tensor, found: Tensor) -> float:
     """Share of test images whose expert is named after their digit: match (E,), found (B,)."""
     return (match[found] == test.labels).float().mean().item()
@@ -138,7 +133,7 @@ def ten_groups(model: MixtureOfExperts) -> Tensor:
 def measure(model: MixtureOfExperts) -> dict[str, float]:
     """Everything that chapter 7 asks of a mixture of VAEs; the IWAE of the first `IWAE_IMAGES` test images only."""
     group = ten_groups(model)
-    found_train = group[assigned(model)]
+    found_train = group[model.assign(train.images)]
     result = evaluate(model, test.images, test.images)
     match = match_experts(found_train, train.labels, num_experts=10)[group]  # the digit of each expert (E,)
     elbo = negative_elbo(model, test.images)

@@ -1,6 +1,6 @@
 """Mixtures of experts without labels: the library of the book. Each module is one concept; start with `mixture`."""
 
-from moe_lib import exercises
+import moe_lib.exercises as exercises
 from moe_lib.augmentation import Augmentation, Deformation
 from moe_lib.balance import (
     Balance,
@@ -44,7 +44,7 @@ from moe_lib.prototypes import PrototypeExperts
 from moe_lib.recipes import fit_invariant, fit_own, fit_parabolas, invariant_vae, moe_vae
 from moe_lib.results import load_results
 from moe_lib.training import History, best_of, fit, resolve_device
-from moe_lib.tree import Managers, Mixtures
+from moe_lib.tree import Managers, Mixtures, flattened
 
 __version__ = "0.1.0"
 
@@ -102,6 +102,7 @@ __all__ = [
     "fit_invariant",
     "fit_own",
     "fit_parabolas",
+    "flattened",
     "gate_health",
     "group_experts",
     "invariant_vae",

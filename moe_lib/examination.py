@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from moe_lib.experts import VAEExperts
+from moe_lib.experts import Experts
 
 
 class Examination(NamedTuple):
@@ -21,12 +21,12 @@ class Examination(NamedTuple):
 
 @torch.no_grad()
 def examine(
-    experts: VAEExperts, examiner: nn.Module, digit_of_expert: Tensor, n: int = 1000, seed: int = 0
+    experts: Experts, examiner: nn.Module, digit_of_expert: Tensor, n: int = 1000, seed: int = 0
 ) -> Examination:
     """Lets every expert draw n mean images for z ~ N(0, I), and the examiner read them. Explained in chapter 7.
 
     Args:
-        experts: E of them; for a mixture, ``model.experts``.
+        experts: E of them that can draw; for a mixture, ``model.experts``.
         examiner: from images (B, D) to logits over digits (B, K), in evaluation; see `load_examiner`.
         digit_of_expert: int64 (E,), the digit each expert is asked for; see `match_experts`.
         n: drawings of each expert.

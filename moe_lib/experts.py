@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from moe_lib.layers import Activation, expert_mlp, require_matrix, require_positive
+from moe_lib.layers import Activation, expert_mlp, require_index, require_matrix, require_positive
 
 
 class Objective(NamedTuple):
@@ -260,8 +260,7 @@ class VAEExperts(Experts):
         Raises:
             IndexError: if there is no such expert.
         """
-        if not 0 <= expert < self.num_experts:
-            raise IndexError(f"expert {expert} of {self.num_experts}: choose 0 to {self.num_experts - 1}")
+        require_index("expert", expert, self.num_experts)
         z = torch.randn(n, self.latent, generator=torch.Generator().manual_seed(seed))
         return self.decode(z.to(next(self.parameters()).device))[expert].cpu()
 

@@ -81,7 +81,7 @@ class InvariantMixture(MixtureOfExperts):
         p, q = self.gate(torch.cat([x, self.augmentation(y, numbers)])).chunk(2)  # (B, E) each
         return Objective(
             expected=self.expected_loss(p, x, x, drawn),
-            balancing=-self.weight * pair_information(gather(p), gather(q), self.spread),
+            balancing=self.balancing(x, p) - self.weight * pair_information(gather(p), gather(q), self.spread),
         )
 
     @torch.no_grad()

@@ -87,6 +87,12 @@ def require_positive(name: str, value: float) -> None:
         raise ValueError(f"{name} is {value}; it must be positive")
 
 
+def require_index(name: str, value: int, count: int) -> None:
+    """Raises IndexError unless `value` is one of 0, …, count - 1; counting from the end is no choice of an expert."""
+    if not 0 <= value < count:
+        raise IndexError(f"{name} {value} of {count}: choose 0 to {count - 1}")
+
+
 def require_matrix(name: str, value: Tensor, columns: int) -> None:
     """Raises unless `value` is a float32 tensor of shape (B, columns).
 

@@ -95,8 +95,11 @@ class MixtureOfExperts(nn.Module):
 
     @torch.no_grad()
     def assign(self, x: Tensor) -> Tensor:
-        """The most probable expert of each example, int64 (B,); in a tree the path down to one, (B, levels)."""
-        return self.experts.descend(x, self.gate(x).argmax(dim=1))
+        """The most probable expert of each example, int64 (B,); in a tree the path down to one, (B, levels).
+
+        It goes through x a thousand examples at a time, so a whole data set fits.
+        """
+        return torch.cat([self.experts.descend(part, self.gate(part).argmax(dim=1)) for part in x.split(1000)])
 
     @torch.no_grad()
     def expert_losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Tensor:

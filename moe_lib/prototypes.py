@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from moe_lib.augmentation import SIDE, Deformation
 from moe_lib.experts import Experts
-from moe_lib.layers import expert_mlp, require_matrix, require_positive
+from moe_lib.layers import expert_mlp, require_index, require_matrix, require_positive
 
 
 class PrototypeExperts(Experts):
@@ -70,8 +70,7 @@ class PrototypeExperts(Experts):
         Raises:
             IndexError: if there is no such expert.
         """
-        if not 0 <= expert < self.num_experts:
-            raise IndexError(f"expert {expert} of {self.num_experts}: choose 0 to {self.num_experts - 1}")
+        require_index("expert", expert, self.num_experts)
         numbers = torch.rand(n, self.deformation.strengths, generator=torch.Generator().manual_seed(seed)) - 0.5
         numbers[:, self.free :] = 0
         picture = self.prototypes[expert].sigmoid().cpu().expand(n, -1)

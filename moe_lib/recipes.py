@@ -139,8 +139,7 @@ def fit_own(model: MixtureOfExperts, x: Tensor, seed: int, epochs: int = 40, **o
         ValueError: if an expert is sent nothing.
     """
     model.eval()
-    found = torch.cat([model.assign(part) for part in x.split(1000)])
-    own = side_by_side(x, found, model.num_experts)
+    own = side_by_side(x, model.assign(x), model.num_experts)
     return fit(model.experts, own, own, epochs=epochs, batch_size=min(10, len(own)), lr=1e-3, seed=seed, **options)
 
 

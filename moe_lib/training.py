@@ -85,8 +85,8 @@ def fit(
         checkpoint: a file written after every epoch. If it exists, training goes on from there, to the same weights as
             if it had never stopped. Where several processes train together, a path that all of them see.
         progress: whether to show a progress bar.
-        on_epoch: called with the number of finished epochs, 0 before the first, and the model. A resumed run does not
-            call it again for the epochs of its checkpoint.
+        on_epoch: called with the number of finished epochs, 0 before the first, and the model in evaluation. A resumed
+            run does not call it again for the epochs of its checkpoint.
 
     Raises:
         TypeError, ValueError: if the data or a setting makes no sense, before anything is trained.
@@ -106,6 +106,12 @@ def fit(
     order = torch.Generator().manual_seed(seed)
     noise = torch.Generator(device).manual_seed(int(torch.randint(2**62, (1,), generator=order)))
     history = History()
+
+    def look() -> None:
+        if on_epoch:
+            on_epoch(len(history), model.eval())
+            model.train()
+
     try:
         trained = processes.wrap(model.to(device).train())
         state = None
@@ -117,8 +123,8 @@ def fit(
             state = RunState(model, optimizer, {"order": order, "noise": noise}, history, settings)
         if state and Path(checkpoint).exists():
             state.load(Path(checkpoint), most_epochs=epochs)
-        elif on_epoch:
-            on_epoch(0, model)
+        else:
+            look()
 
         same = y is x  # then one copy of the images will do
         x = x.to(device)
@@ -167,8 +173,7 @@ def fit(
                     state.save(Path(checkpoint))
                 bar.update()
                 bar.set_postfix(loss=f"{expected + balancing:.4g}")
-                if on_epoch:
-                    on_epoch(len(history), model)
+                look()
     finally:
         model.to(home).eval()
     return history

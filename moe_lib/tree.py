@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from moe_lib.balance import Balance
 from moe_lib.experts import Experts
-from moe_lib.layers import Activation, expert_mlp, require_matrix, require_positive
+from moe_lib.layers import Activation, expert_mlp, require_index, require_matrix, require_positive
+from moe_lib.mixture import MixtureOfExperts
 from moe_lib.processes import gather
 
 
@@ -138,12 +139,6 @@ class Mixtures(Experts):
         return torch.cat([expert.unsqueeze(1), child.unsqueeze(1), below[:, 1:]], dim=1)
 
     @torch.no_grad()
-    def leaves(self, x: Tensor, reach: Tensor) -> Tensor:
-        """Joint probability of every leaf, (B, leaves), from how much of each example reaches each expert (B, G)."""
-        reached = (reach.unsqueeze(2) * self.gate(x)).flatten(1)  # (B, G K)
-        return self.experts.leaves(x, reached) if isinstance(self.experts, Mixtures) else reached
-
-    @torch.no_grad()
     def generate(self, path: int | Sequence[int], n: int, seed: int) -> Tensor:
         """n images drawn at the end of a path, (n, D); a path that ends at a mixture draws from its children in turn.
 
@@ -151,10 +146,9 @@ class Mixtures(Experts):
             IndexError: if there is no such path.
         """
         first, *rest = (path,) if isinstance(path, int) else tuple(path)
-        if not 0 <= first < self.num_experts:
-            raise IndexError(f"expert {first} of {self.num_experts}: choose 0 to {self.num_experts - 1}")
-        if rest and not 0 <= rest[0] < self.children_each:
-            raise IndexError(f"child {rest[0]} of {self.children_each}: choose 0 to {self.children_each - 1}")
+        require_index("expert", first, self.num_experts)
+        if rest:
+            require_index("child", rest[0], self.children_each)
         deeper = isinstance(self.experts, Mixtures)
         if len(rest) > 1 and not deeper:
             raise IndexError(f"the path {tuple(path)} goes on below a single model")
@@ -166,3 +160,35 @@ class Mixtures(Experts):
 
     def check(self, x: Tensor, y: Tensor) -> None:
         self.experts.check(x, y)
+
+
+class JointManager(nn.Module):
+    r"""A manager and those below it as one:  ln p_ik(x) = ln p_i(x) + ln p_{k|i}(x).
+
+    Args:
+        manager: from x (B, D) to logits (B, G).
+        managers: from x (B, D) to logits (B, G, K).
+
+    Shape:
+        in: (B, D); out: ln p (B, G K), which are logits that sum to one already.
+    """
+
+    def __init__(self, manager: nn.Module, managers: Managers) -> None:
+        super().__init__()
+        self.manager, self.managers = manager, managers
+        self.in_features, self.num_experts = managers.in_features, managers.num_mixtures * managers.num_experts
+
+    def forward(self, x: Tensor) -> Tensor:
+        above, below = self.manager(x).float(), self.managers(x).float()  # (B, G) and (B, G, K)
+        return (above.log_softmax(dim=1).unsqueeze(2) + below.log_softmax(dim=2)).flatten(1)
+
+
+def flattened(model: MixtureOfExperts) -> MixtureOfExperts:
+    """A tree seen from its leaves: one level with the same weights, not copies, and no balancing. Chapter 9.
+
+    Its gate gives the joint probabilities of the leaves, and every measure of a mixture measures them.
+    """
+    while isinstance(model.experts, Mixtures):
+        manager = JointManager(model.manager, model.experts.managers)
+        model = MixtureOfExperts(manager, model.experts.experts).train(model.training)
+    return model

@@ -27,6 +27,8 @@ def library(tmp_path, monkeypatch):
     (tmp_path / "book" / "results").mkdir(parents=True)
     module = tmp_path / "moe_lib" / "a.py"
     module.write_text(SOURCE)
+    module.with_name("__init__.py").write_text("from moe_lib.a import used\n")
+    module.with_name("b.py").write_text("def helper():\n    return 3\n")
     (tmp_path / "book" / "results" / "runs.json").write_text('{"runs": []}')
     monkeypatch.setattr(freshness, "ROOT", tmp_path)
     monkeypatch.setattr(freshness, "BOOK", tmp_path / "book")
@@ -71,12 +73,30 @@ def test_what_is_reached_matters_also_through_others(library, old, new):
     assert fingerprint()["library"] != before["library"]
 
 
-def test_what_judges_the_readers_answers_does_not_matter(library):
+def test_of_two_definitions_of_one_name_the_imported_one_matters(library):
     before = fingerprint()
-    library.with_name("exercises.py").write_text("def helper():\n    return 3\n")
+    edited(library.with_name("b.py"), "return 3", "return 4")
     assert fingerprint() == before
-    library.with_name("b.py").write_text("def helper():\n    return 3\n")
-    assert fingerprint()["library"] != before["library"]
+    edited(library, "def helper():\n    return 1", "from moe_lib.b import helper")
+    after = fingerprint()
+    edited(library.with_name("b.py"), "return 4", "return 5")
+    assert before["library"] != after["library"] != fingerprint()["library"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import moe_lib as moe\nmoe.used()",
+        "from moe_lib import used as u\nu()",
+        "from moe_lib.a import used\nused()",
+        "import moe_lib.a\nmoe_lib.a.used()",
+        "from moe_lib import a\na.used()",
+    ],
+)
+def test_every_way_to_import_is_followed(library, code):
+    before = fingerprint(code)
+    edited(library, "return 1", "return 7")
+    assert fingerprint(code)["library"] != before["library"]
 
 
 def test_cells_and_results_matter_and_the_address_does_not(library):

@@ -103,6 +103,16 @@ def test_the_whole_moe_vae_is_the_same_sentence():
     assert torch.equal(model.generate(3, 2, seed=5), model.experts.generate(3, 2, seed=5))
 
 
+def test_assigning_goes_through_many_examples_in_parts(model):
+    x = torch.linspace(-2, 2, 2345).unsqueeze(1)
+    seen = []
+    model.manager.register_forward_hook(lambda module, given, result: seen.append(len(result)))
+    found = model.assign(x)
+    assert max(seen) == 1000
+    assert torch.equal(found, model.gate(x).argmax(dim=1))
+    assert len(found.unique()) > 1
+
+
 def test_moe_vae_has_the_post_s_parameters():
     expected = (784 * 128 + 128 + 128 * 10 + 10) + 10 * (
         784 * 128 + 128 + 128 * 20 + 20 + 10 * 128 + 128 + 128 * 784 + 784

@@ -364,6 +364,13 @@ def test_on_epoch_sees_zero_first():
     assert seen == [(0, True), (1, True), (2, True), (3, True)]
 
 
+def test_on_epoch_sees_the_model_in_evaluation_and_training_goes_on():
+    modes, trained = [], small_moe_vae()
+    trained.manager.register_forward_hook(lambda module, given, result: modes.append(("learns", module.training)))
+    train(trained, on_epoch=lambda epoch, model: modes.append(("looks", model.training)))
+    assert set(modes) == {("learns", True), ("looks", False)}
+
+
 def test_best_of_keeps_the_lowest_training_loss():
     points = two_parabolas(100)
     runs = {s: fit_parabolas(points, s, epochs=3)[1].total[-1] for s in range(4)}

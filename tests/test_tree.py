@@ -16,6 +16,7 @@ from moe_lib import (
     RegressionExperts,
     VAEExperts,
     fit,
+    flattened,
 )
 from moe_lib.balance import batch_mean
 
@@ -43,8 +44,11 @@ def points():
 
 
 def reach(model, x):
-    """The joint probabilities of all leaves."""
-    return model.experts.leaves(x, model.gate(x))
+    """The joint probabilities of all leaves, multiplied out."""
+    joint, level = model.gate(x), model.experts
+    while isinstance(level, Mixtures):
+        joint, level = (joint.unsqueeze(2) * level.gate(x)).flatten(1), level.experts
+    return joint
 
 
 @balanced
@@ -63,6 +67,16 @@ def test_managers_side_by_side_are_separate_managers(points):
         for mine, theirs in zip(alone.parameters(), managers.parameters(), strict=True):
             mine.data = theirs.data[i : i + 1]
         torch.testing.assert_close(managers(points[0])[:, i], alone(points[0]))
+
+
+@pytest.mark.parametrize("model", [regression_tree(), deep_tree()], ids=["two levels", "three levels"])
+def test_a_tree_seen_from_its_leaves(model, points):
+    flat = flattened(model.eval())
+    torch.testing.assert_close(flat.gate(points[0]), reach(model, points[0]))
+    torch.testing.assert_close(flat.objective(*points).expected, model.objective(*points).expected)
+    assert flat.objective(*points).balancing == 0
+    assert not flat.training
+    assert {id(weight) for weight in flat.parameters()} == {id(weight) for weight in model.parameters()}
 
 
 @pytest.mark.parametrize("model", [regression_tree(), deep_tree()], ids=["two levels", "three levels"])

@@ -18,7 +18,7 @@ import nbformat
 ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book"
 MAGIC = re.compile(r"(?m)^(\s*)[%!][a-z].*$")  # %pip install …: no Python, and nothing that outputs depend on
-APART = {"answers", "exercises", "questions", "truths"}  # judge what readers answer: no code cell asks them
+Key = tuple[str, str]  # of a definition: its module and its name
 ADDRESS = re.compile(r"github\.com/[\w.-]+/[\w.-]+?(?=[/\"'\s]|\.git|$)")
 
 
@@ -36,7 +36,7 @@ def fingerprint(notebook: nbformat.NotebookNode) -> dict:
     """What the outputs of a notebook depend on, hashed."""
     code = "\n".join(code_of(notebook))
     tree = ast.parse(MAGIC.sub(r"\1pass", code))
-    reached = _reach(_names(tree))
+    reached = _reach(_meant(tree, _imported(tree)))
     words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     own = {
         node.args[0].value for node in ast.walk(tree) if isinstance(node, ast.Call) and _name(node.func) == "Chapter"
@@ -74,21 +74,60 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _names(tree: ast.AST) -> set[str]:
-    """Every identifier in a piece of code: an over-estimate of what it uses, which is the safe side."""
-    nodes = list(ast.walk(tree))
-    names = {node.id for node in nodes if isinstance(node, ast.Name)}
-    names |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-    return names | {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+def _meant(tree: ast.AST, scope: dict[str, Key]) -> set[Key]:
+    """The definitions that a piece of code names, as `name` or as `module.name`."""
+    names = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute)}
+    return {scope[name] for name in names if name in scope}
+
+
+def _imported(tree: ast.AST) -> dict[str, Key]:
+    """What each name means that a piece of code has from moe_lib, as `name` or as `module.name`."""
+    found: dict[str, Key] = {}
+    for node in ast.walk(tree):
+        modules: dict[str, str | None] = {}
+        if isinstance(node, ast.Import):
+            modules = {alias.asname or alias.name: _module(alias.name) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (source := _module(node.module or "")):
+            offered = _offered(source)
+            found |= {alias.asname or alias.name: offered[alias.name] for alias in node.names if alias.name in offered}
+            modules = {alias.asname or alias.name: alias.name for alias in node.names if _path(alias.name).is_file()}
+        for name, module in modules.items():
+            found |= {f"{name}.{inner}": key for inner, key in _offered(module).items()} if module else {}
+    return found
+
+
+def _module(dotted: str) -> str | None:
+    """The module of moe_lib that an import means, or None if it is none of them."""
+    package, _, module = dotted.partition(".")
+    return (module or "__init__") if package == "moe_lib" else None
 
 
 @cache
-def _definitions() -> dict[tuple[str, str], tuple[str, set[str]]]:
-    """(module, name) of everything that moe_lib defines at top level → its bare source and the names in it."""
+def _offered(module: str) -> dict[str, Key]:
+    """What can be had from a module of moe_lib: what it defines, and from the package what that imports."""
+    own = {name: (home, name) for home, name in _definitions() if home == module}
+    return own | _imported(_tree(module)) if module == "__init__" else own
+
+
+@cache
+def _scope(module: str) -> dict[str, Key]:
+    """What each name means inside a module of moe_lib."""
+    return _imported(_tree(module)) | _offered(module)
+
+
+def _tree(module: str) -> ast.AST:
+    return ast.parse(_path(module).read_text())
+
+
+def _path(module: str) -> Path:
+    return ROOT / "moe_lib" / f"{module}.py"
+
+
+@cache
+def _definitions() -> dict[Key, tuple[str, ast.AST]]:
+    """Everything that moe_lib defines at top level → its bare source, and its tree."""
     found = {}
     for path in sorted((ROOT / "moe_lib").glob("*.py")):
-        if path.stem in APART:
-            continue
         source = path.read_text()
         for node in ast.parse(source).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -99,13 +138,15 @@ def _definitions() -> dict[tuple[str, str], tuple[str, set[str]]]:
             else:
                 continue
             for name in names:
-                found[path.stem, name] = (_bare(source, node), _names(node))
+                found[path.stem, name] = (_bare(source, node), node)
     return found
 
 
 def forget() -> None:
     """Reads the library again at the next question."""
     _definitions.cache_clear()
+    _offered.cache_clear()
+    _scope.cache_clear()
 
 
 def _bare(source: str, node: ast.AST) -> str:
@@ -123,12 +164,10 @@ def _bare(source: str, node: ast.AST) -> str:
     return "\n".join(line.rstrip() for line in lines[first - 1 : node.end_lineno] if line.strip())
 
 
-def _reach(names: set[str]) -> set[tuple[str, str]]:
-    """The definitions that the names lead to, directly or through one another."""
-    definitions, reached = _definitions(), set()
-    frontier = names
+def _reach(keys: set[Key]) -> set[Key]:
+    """The definitions that these lead to, directly or through one another."""
+    reached, frontier = set(), keys
     while frontier:
-        new = {key for key in definitions if key[1] in frontier} - reached
-        reached |= new
-        frontier = set().union(*(definitions[key][1] for key in new)) if new else set()
+        reached |= frontier
+        frontier = set().union(*(_meant(_definitions()[key][1], _scope(key[0])) for key in frontier)) - reached
     return reached

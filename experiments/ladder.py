@@ -44,6 +44,16 @@ def post(kind: type[MixtureOfExperts] = MixtureOfExperts, **parts) -> MixtureOfE
     return kind(**usual | parts)
 
 
+def crowd(num_experts: int) -> MixtureOfExperts:
+    """The post's model with another number of experts; a full collapse costs what it costs among ten."""
+    return moe_vae(num_experts, full_collapse(num_experts))
+
+
+def full_collapse(num_experts: int) -> ImportanceVariance:
+    """The post's term at the weight at which a full collapse costs `COLLAPSE`, for batches of 100."""
+    return ImportanceVariance(COLLAPSE * num_experts**2 / ((num_experts - 1) * 100**2))
+
+
 RUNGS: dict[str, Callable[[], MixtureOfExperts]] = {
     "post": moe_vae,
     "elbo": lambda: post(balance=GateKL(1.0)),
@@ -60,7 +70,7 @@ RUNGS: dict[str, Callable[[], MixtureOfExperts]] = {
     "std 0.3": lambda: moe_vae(decoder_std=0.3),
     "relu": lambda: post(experts=VAEExperts(10, activation="relu")),
     "conv manager": lambda: post(manager=ConvManager(10)),
-    "30 experts": lambda: moe_vae(30, ImportanceVariance(COLLAPSE * 30**2 / (29 * 100**2))),
+    "30 experts": lambda: crowd(30),
 }
 RUNS = [({"rung": rung, "epochs": EPOCHS}, seed) for seed in range(5) for rung in RUNGS]
 

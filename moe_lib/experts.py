@@ -55,7 +55,7 @@ class Experts(nn.Module, ABC):
         """What experts that are mixtures ask of their own managers, a scalar; others ask for nothing.
 
         Args:
-            x: (B, D).
+            x: (B, D), or (B, E, D), examples of its own for each expert.
             reach: how much of each example reaches each expert, (B, E).
         """
         return reach.new_zeros(())
@@ -65,9 +65,9 @@ class Experts(nn.Module, ABC):
         return expert
 
     def objective(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Objective:
-        """Mean of the losses over batch and experts; no balancing."""
+        """Mean of the losses over batch and experts, as if an E-th of every example reached each of them."""
         losses = self.losses(x, y, noise)  # (B, E)
-        return Objective(expected=losses.mean(), balancing=losses.new_zeros(()))
+        return Objective(losses.mean(), self.balancing(x, torch.full_like(losses, 1 / self.num_experts)))
 
     def forward(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Objective:
         return self.objective(x, y, noise)

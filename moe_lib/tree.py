@@ -159,7 +159,7 @@ class Mixtures(Experts):
         return torch.stack(drawn, dim=1).flatten(0, 1)[:n]
 
     def check(self, x: Tensor, y: Tensor) -> None:
-        self.experts.check(x, y)
+        self.experts.check(self._rows(x), self._rows(y))
 
 
 class JointManager(nn.Module):

@@ -183,6 +183,16 @@ def test_examples_of_their_own_for_each_mixture():
         torch.testing.assert_close(own[:, i], below.losses(x[:, i], y[:, i])[:, i])
 
 
+def test_mixtures_alone_learn_each_from_its_own_examples():
+    torch.manual_seed(0)
+    below = Mixtures(Managers(3, 1, 2, hidden=(4,)), RegressionExperts(6), ImportanceCV2(0.7))
+    x, y = torch.randn(5, 3, 1), torch.randn(5, 3, 1)
+    found = below.objective(x, y)
+    torch.testing.assert_close(found.expected, below.losses(x, y).mean())
+    by_hand = torch.stack([ImportanceCV2(0.7)(below.gate(x)[:, i]) for i in range(3)]).mean()
+    torch.testing.assert_close(found.balancing, by_hand)
+
+
 def test_a_path_leads_to_its_model():
     torch.manual_seed(0)
     vaes = VAEExperts(6, in_features=6, hidden=(5,), latent=2)

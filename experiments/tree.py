@@ -1,0 +1,111 @@
+"""Experts of experts: ten mixtures of three VAEs, beside flat mixtures of as many parameters. Read by chapter 9.
+
+    python experiments/tree.py
+
+About two hours on 2 CPU cores; goes on where it was stopped
+
+The post's settings, ten epochs, in the fast way of chapter 6; every balancing term asks 90 nats for a full collapse, as
+the post's does, and those of the mixtures weigh as much as what reaches them. The lower managers have 16 hidden units,
+all ten together about as many weights as the one above; the flat ten have experts three times as wide. More experts
+than ten are made ten by nearest neighbours (`group_experts`), and the tree by its trunk.
+
+Under the trunk of chapter 8's best model, which rests, each mixture then learns from the images that it is sent; its
+term asks 90 nats too, and one expert three times as wide stands beside it. Labels score the runs; they choose nothing.
+(At 1 nat, in a trial, most mixtures collapsed.)
+"""
+
+from collections.abc import Callable
+
+import torch
+from ladder import COLLAPSE, EPOCHS, crowd, full_collapse, post
+from scoring import agreement, measure, portrait, test, train, train_and_score
+
+from moe_lib import (
+    Balance,
+    Experts,
+    ImportanceCV2,
+    Managers,
+    MixtureOfExperts,
+    Mixtures,
+    VAEExperts,
+    fit_own,
+    flattened,
+    load_pretrained,
+    resolve_device,
+    sevens,
+)
+from moe_lib.results import device_name, run_all
+
+FAST = {"device": "cpu", "precision": "bf16", "compile": True}
+MODELS: dict[str, Callable[[], MixtureOfExperts]] = {
+    "flat 10": lambda: post(experts=VAEExperts(10, hidden=(384,))),
+    "flat 30": lambda: crowd(30),
+    "tree 10 x 3": lambda: post(experts=mixtures(3, full_collapse(3))),
+    "flat 20": lambda: crowd(20),
+    "flat 50": lambda: crowd(50),
+}
+OWN: dict[str, Callable[[], Experts]] = {
+    "trunk, 10": lambda: VAEExperts(10, hidden=(384,)),
+    "trunk, 10 x 3": lambda: mixtures(3, ImportanceCV2(COLLAPSE / 2)),  # collapsed, three experts have a CV² of 2
+}
+RUNS = [
+    ({"model": name, "epochs": EPOCHS}, seed) for seed in range(5) for name in ("flat 10", "flat 30", "tree 10 x 3")
+]
+RUNS += [({"model": name, "epochs": 20}, seed) for seed in range(5) for name in OWN]
+RUNS += [({"model": name, "epochs": EPOCHS}, seed) for seed in range(3) for name in ("flat 20", "flat 50")]
+
+
+def mixtures(each: int, balance: Balance) -> Mixtures:
+    """Ten mixtures of VAEs in place of ten VAEs."""
+    return Mixtures(Managers(10, 784, each, hidden=(16,)), VAEExperts(10 * each), balance)
+
+
+def measures(model: MixtureOfExperts) -> dict:
+    """All of `measure` from the leaves; how the trunk alone sorts; and the leaf of each seven that was looked at."""
+    leaves = flattened(model)
+    found = leaves.assign(test.images)
+    trunk = [model.gate(half.images).argmax(dim=1) for half in (train, test)]
+    groups = {"trunk": agreement(*trunk)} if model.num_experts == 10 else {}
+    barred = {
+        kind: found[indices].bincount(minlength=leaves.num_experts).tolist()
+        for kind, indices in sevens()._asdict().items()
+    }
+    return {**measure(leaves), **groups, "sevens": barred, "parameters": sum(p.numel() for p in model.parameters())}
+
+
+def under_the_trunk(config: dict, seed: int) -> dict:
+    """New experts under the manager of chapter 8's best model, each learning from what it is sent."""
+    torch.manual_seed(seed)
+    best = load_pretrained()
+    best.experts = OWN[config["model"]]()
+    history = fit_own(best, train.images, seed, config["epochs"], batch_size=20, **FAST)
+    return {
+        "metrics": {
+            **measures(best),
+            **(portrait(flattened(best)) if seed == 0 else {}),
+            "train_expected": history.expected,
+        },
+        "seconds": sum(history.seconds),
+        "device": device_name(resolve_device("cpu")),
+    }
+
+
+def one(config: dict, seed: int) -> dict:
+    if config["model"] in OWN:
+        return under_the_trunk(config, seed)
+
+    def looked_at(model: MixtureOfExperts) -> dict:
+        return {**measures(model), **(portrait(flattened(model)) if seed == 0 else {})}
+
+    return train_and_score(MODELS[config["model"]], config["epochs"], seed, measures=looked_at, **FAST)
+
+
+if __name__ == "__main__":
+    run_all(
+        "tree",
+        what="mixtures of mixtures of VAEs and flat ones; map fitted on training, scored on test images",
+        unit="nats per image; shares in [0, 1]; sevens: how many of those with a bar, and without, each leaf gets",
+        code="experiments/tree.py",
+        runs=RUNS,
+        one=one,
+    )

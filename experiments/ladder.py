@@ -45,13 +45,8 @@ def post(kind: type[MixtureOfExperts] = MixtureOfExperts, **parts) -> MixtureOfE
 
 
 def crowd(num_experts: int) -> MixtureOfExperts:
-    """The post's model with another number of experts; a full collapse costs what it costs among ten."""
-    return moe_vae(num_experts, full_collapse(num_experts))
-
-
-def full_collapse(num_experts: int) -> ImportanceVariance:
-    """The post's term at the weight at which a full collapse costs `COLLAPSE`, for batches of 100."""
-    return ImportanceVariance(COLLAPSE * num_experts**2 / ((num_experts - 1) * 100**2))
+    """The post's model with E experts, of which a full collapse, in a batch of 100, costs what it costs of ten."""
+    return moe_vae(num_experts, ImportanceVariance(COLLAPSE * num_experts**2 / ((num_experts - 1) * 100**2)))
 
 
 RUNGS: dict[str, Callable[[], MixtureOfExperts]] = {

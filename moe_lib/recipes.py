@@ -125,9 +125,7 @@ def best_start(build: Callable[[], InvariantMixture], x: Tensor, seeds: Sequence
     return best
 
 
-def fit_own(
-    model: MixtureOfExperts, x: Tensor, seed: int, epochs: int = 40, batch_size: int = 10, **options
-) -> History:
+def fit_own(model: MixtureOfExperts, x: Tensor, seed: int, epochs: int = 40, **options) -> History:
     """The manager rests, and each expert goes on with the images that it is sent: x (B, D). Chapter 8.
 
     Args:
@@ -135,7 +133,6 @@ def fit_own(
         x: images (B, D).
         seed: of order and noise.
         epochs: each visits the same images, as many of every expert as there are of the one with the fewest.
-        batch_size: images of each expert in a step.
         **options: device, precision, compile and progress, handed on to `fit`.
 
     Raises:
@@ -143,9 +140,7 @@ def fit_own(
     """
     model.eval()
     own = side_by_side(x, model.assign(x), model.num_experts)
-    return fit(
-        model.experts, own, own, epochs=epochs, batch_size=min(batch_size, len(own)), lr=1e-3, seed=seed, **options
-    )
+    return fit(model.experts, own, own, epochs=epochs, batch_size=min(10, len(own)), lr=1e-3, seed=seed, **options)
 
 
 def side_by_side(x: Tensor, owner: Tensor, num_experts: int) -> Tensor:

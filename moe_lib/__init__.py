@@ -13,7 +13,7 @@ from moe_lib.balance import (
     Together,
     entropy,
 )
-from moe_lib.chapter import Chapter, say, table
+from moe_lib.chapter import Chapter, from_to, mean_sd, say, table
 from moe_lib.checkpoint import CheckpointError
 from moe_lib.claims import Claims
 from moe_lib.convolutional import ConvVAEExperts
@@ -103,6 +103,7 @@ __all__ = [
     "fit_own",
     "fit_parabolas",
     "flattened",
+    "from_to",
     "gate_health",
     "group_experts",
     "invariant_vae",
@@ -113,6 +114,7 @@ __all__ = [
     "load_pretrained",
     "load_results",
     "match_experts",
+    "mean_sd",
     "mnist",
     "moe_vae",
     "negative_elbo",

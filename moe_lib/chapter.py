@@ -1,6 +1,7 @@
 """What every chapter does alike: its profile, its claims, and the record of its run."""
 
 import math
+import statistics
 import time
 from collections.abc import Iterable, Sequence
 from typing import Literal, TypeVar, get_args
@@ -24,6 +25,16 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Shows a Markdown table: a header, then the rows."""
     lines = [header, ["---"] * len(header), *rows]
     say("\n".join(f"| {' | '.join(map(str, line))} |" for line in lines))
+
+
+def mean_sd(values: Sequence[float], form: str = ".1%") -> str:
+    """Mean and sample standard deviation of several runs in words, "63.0% ± 6.0%"."""
+    return f"{statistics.mean(values):{form}} ± {statistics.stdev(values):{form}}"
+
+
+def from_to(values: Sequence[float], form: str = ".1%") -> str:
+    """The lowest and the highest of them, "55.1% to 70.2%"."""
+    return f"{min(values):{form}} to {max(values):{form}}"
 
 
 class Chapter:

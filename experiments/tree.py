@@ -66,8 +66,9 @@ def measures(model: MixtureOfExperts) -> dict:
     """All of `measure` from the leaves; how the trunk alone sorts; and the leaf of each seven that was looked at."""
     leaves = flattened(model)
     found = leaves.assign(test.images)
-    trunk = [model.gate(half.images).argmax(dim=1) for half in (train, test)]
-    groups = {"trunk": agreement(*trunk)} if model.num_experts == 10 else {}
+    groups = {}
+    if isinstance(model.experts, Mixtures):
+        groups = {"trunk": agreement(*(model.assign(half.images)[:, 0] for half in (train, test)))}
     barred = {
         kind: found[indices].bincount(minlength=leaves.num_experts).tolist()
         for kind, indices in sevens()._asdict().items()

@@ -139,7 +139,8 @@ def fit_own(model: MixtureOfExperts, x: Tensor, seed: int, epochs: int = 40, **o
         ValueError: if an expert is sent nothing.
     """
     model.eval()
-    own = side_by_side(x, model.assign(x), model.num_experts)
+    sent = model.assign(x).reshape(len(x), -1)[:, 0]  # in a tree the trunk's choice, where the path begins
+    own = side_by_side(x, sent, model.num_experts)
     return fit(model.experts, own, own, epochs=epochs, batch_size=min(10, len(own)), lr=1e-3, seed=seed, **options)
 
 

@@ -16,6 +16,7 @@ from moe_lib import (
     RegressionExperts,
     VAEExperts,
     fit,
+    fit_own,
     flattened,
 )
 from moe_lib.balance import batch_mean
@@ -191,6 +192,18 @@ def test_mixtures_alone_learn_each_from_its_own_examples():
     torch.testing.assert_close(found.expected, below.losses(x, y).mean())
     by_hand = torch.stack([ImportanceCV2(0.7)(below.gate(x)[:, i]) for i in range(3)]).mean()
     torch.testing.assert_close(found.balancing, by_hand)
+
+
+def test_the_mixtures_of_a_tree_go_on_with_what_the_trunk_sends_them():
+    torch.manual_seed(0)
+    below = Mixtures(Managers(3, 6, 2, hidden=(4,)), VAEExperts(6, in_features=6, hidden=(5,), latent=2))
+    tree = MixtureOfExperts(Manager(6, 3, hidden=(4,)), below)
+    x = torch.rand(400, 6)
+    trunk = copy.deepcopy(tree.manager.state_dict())
+    history = fit_own(tree, x, seed=0, epochs=5, device="cpu", progress=False)
+    assert history.total[-1] < history.total[0]
+    for name, weight in tree.manager.state_dict().items():
+        assert torch.equal(weight, trunk[name])
 
 
 def test_a_path_leads_to_its_model():

@@ -450,19 +450,20 @@ EXERCISES = {
         },
     ),
     "09.2": Exercise(
-        Numbers(30.0, "nats, one number"),
-        why="What the die costs by chance, a manager saves by not deciding: then the second level is there in name only.",
+        Numbers(27.0, "nats, one number"),
+        why="What chance costs, a manager saves by not deciding: then the second level is there in name only.",
         hint="Chance costs a share 1/n of a full collapse. How many images of the batch reach one of thirty mixtures?",
         traps={
             0.9: "That is for all hundred images of the batch. How many of them reach one mixture of thirty?",
             9.0: "So it is with ten mixtures. Here there are thirty.",
-            27.0: "Nearly: 100 images among thirty mixtures are not 10/3, but 100/30 each. What is 90 divided by that?",
+            30.0: "So it would be with three images. A mixture of thirty gets a little more than three.",
+            3.0: "That is nearly how many images reach a mixture. What share of 90 nats do so few cost?",
             90.0: "That is a full collapse, not what chance alone costs.",
         },
     ),
     "09.3": Exercise(
         Choice("loss", ("loss", "labels", "nothing")),
-        why="Whatever divides the sevens divides by what its loss charges for: change what is free, and the split changes.",
+        why="A division follows what its loss charges for: change what is free, and the sevens divide otherwise.",
         hint="Two kinds of experts were given the same sevens. What differed between the two?",
         traps={
             "labels": "Nobody saw a label. The sevens sorted by eye only counted.",

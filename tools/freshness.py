@@ -34,9 +34,7 @@ def code_of(notebook: nbformat.NotebookNode) -> list[str]:
 
 def fingerprint(notebook: nbformat.NotebookNode) -> dict:
     """What the outputs of a notebook depend on, hashed."""
-    code = "\n".join(code_of(notebook))
-    tree = ast.parse(MAGIC.sub(r"\1pass", code))
-    reached = _reach(_meant(tree, _imported(tree)))
+    code, tree = "\n".join(code_of(notebook)), _parsed(notebook)
     words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
     own = {
         node.args[0].value for node in ast.walk(tree) if isinstance(node, ast.Call) and _name(node.func) == "Chapter"
@@ -44,7 +42,7 @@ def fingerprint(notebook: nbformat.NotebookNode) -> dict:
     files = [path for path in sorted((BOOK / "results").glob("*.json")) if path.stem in words - own]
     return {
         "cells": _hash(ADDRESS.sub("github.com/OWNER/NAME", code)),
-        "library": _hash("\n".join(_definitions()[key][0] for key in sorted(reached))),
+        "library": _hash("\n".join(_definitions()[key][0] for key in sorted(reached(notebook)))),
         "results": {path.stem: _hash(_outcome(path)) for path in files},
     }
 
@@ -58,6 +56,20 @@ def stale(path: Path) -> str | None:
     now = fingerprint(notebook)
     changed = [part for part, value in now.items() if recorded["fingerprint"].get(part) != value]
     return f"its {' and '.join(changed)} changed since it was run" if changed else None
+
+
+def reached(notebook: nbformat.NotebookNode) -> set[Key]:
+    """The definitions of moe_lib that a notebook leads to, directly or through one another."""
+    tree = _parsed(notebook)
+    found, frontier = set(), _meant(tree, _imported(tree))
+    while frontier:
+        found |= frontier
+        frontier = set().union(*(_meant(_definitions()[key][1], _scope(key[0])) for key in frontier)) - found
+    return found
+
+
+def _parsed(notebook: nbformat.NotebookNode) -> ast.AST:
+    return ast.parse(MAGIC.sub(r"\1pass", "\n".join(code_of(notebook))))
 
 
 def _outcome(path: Path) -> str:
@@ -162,12 +174,3 @@ def _bare(source: str, node: ast.AST) -> str:
             for row in range(inner.lineno - 1, inner.end_lineno):
                 lines[row] = ""
     return "\n".join(line.rstrip() for line in lines[first - 1 : node.end_lineno] if line.strip())
-
-
-def _reach(keys: set[Key]) -> set[Key]:
-    """The definitions that these lead to, directly or through one another."""
-    reached, frontier = set(), keys
-    while frontier:
-        reached |= frontier
-        frontier = set().union(*(_meant(_definitions()[key][1], _scope(key[0])) for key in frontier)) - reached
-    return reached

@@ -43,6 +43,7 @@ from moe_lib.pretrained import load_examiner, load_pretrained
 from moe_lib.prototypes import PrototypeExperts
 from moe_lib.recipes import fit_invariant, fit_own, fit_parabolas, invariant_vae, moe_vae
 from moe_lib.results import load_results
+from moe_lib.strokes import Strokes, explained_variance, strokes
 from moe_lib.training import History, best_of, fit, resolve_device
 from moe_lib.tree import Managers, Mixtures, flattened
 
@@ -86,6 +87,7 @@ __all__ = [
     "RegressionExperts",
     "Sevens",
     "SinkhornManager",
+    "Strokes",
     "SwitchBalance",
     "Together",
     "TwoParabolas",
@@ -98,6 +100,7 @@ __all__ = [
     "evaluate",
     "examine",
     "exercises",
+    "explained_variance",
     "fit",
     "fit_invariant",
     "fit_own",
@@ -126,6 +129,7 @@ __all__ = [
     "resolve_device",
     "say",
     "sevens",
+    "strokes",
     "table",
     "two_parabolas",
 ]

@@ -1,0 +1,68 @@
+"""Slant, width and ink of strokes whose numbers are known."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from moe_lib import explained_variance, strokes
+
+
+def line(lean):
+    """A line of ink through the middle that goes `lean` pixels to the right for each pixel upwards."""
+    image = torch.zeros(28, 28)
+    for up in range(-6, 7):
+        image[14 - up, 14 + round(lean * up)] = 1.0
+    return image.view(1, -1)
+
+
+@pytest.mark.parametrize("lean", [-1, 0, 1])
+def test_the_slant_of_a_line_is_its_lean(lean):
+    assert strokes(line(lean)).slant.item() == pytest.approx(lean, abs=1e-5)
+
+
+def test_width_and_ink_of_a_bar():
+    image = torch.zeros(28, 28)
+    image[10, 5:15] = 0.5
+    image[11, 5:15] = 0.5
+    found = strokes(image.view(1, -1))
+    assert found.ink.item() == pytest.approx(10)
+    assert found.width.item() == pytest.approx(torch.arange(10.0).std(correction=0).item(), rel=1e-5)
+    assert found.slant.item() == pytest.approx(0, abs=1e-5)
+
+
+def test_where_a_stroke_stands_and_how_dark_it_is_does_not_matter():
+    first = line(1).view(28, 28)
+    moved = 0.3 * first.roll((3, -2), dims=(0, 1))
+    a, b = strokes(torch.stack([first.flatten(), moved.flatten()])).slant
+    assert a.item() == pytest.approx(b.item(), abs=1e-5)
+
+
+def test_wrong_images_are_refused():
+    with pytest.raises(ValueError, match="784"):
+        strokes(torch.rand(3, 28))
+
+
+def test_variance_between_and_within_by_hand():
+    values = torch.tensor([0.0, 2.0, 10.0, 12.0])  # 1 within each pair, 25 between them
+    assert explained_variance(values, torch.tensor([0, 0, 1, 1])) == pytest.approx(25 / 26)
+    assert explained_variance(values, torch.tensor([0, 1, 1, 0])) == pytest.approx(0)
+    assert explained_variance(values, torch.tensor([3, 5, 7, 9])) == pytest.approx(1)
+
+
+@given(st.integers(0, 1000))
+def test_names_of_groups_do_not_matter(seed):
+    generator = torch.Generator().manual_seed(seed)
+    values, groups = torch.randn(20, generator=generator), torch.randint(3, (20,), generator=generator)
+    share = explained_variance(values, groups)
+    assert 0 <= share + 1e-6 <= 1 + 1e-6
+    assert explained_variance(5 - 2 * values, 7 - groups) == pytest.approx(share, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("values", "groups", "message"),
+    [(torch.ones(3), torch.arange(3), "do not vary"), (torch.rand(3), torch.arange(4), r"expected \(B,\) twice")],
+)
+def test_what_cannot_be_explained_is_refused(values, groups, message):
+    with pytest.raises(ValueError, match=message):
+        explained_variance(values, groups)

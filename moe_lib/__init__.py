@@ -18,6 +18,7 @@ from moe_lib.checkpoint import CheckpointError
 from moe_lib.claims import Claims
 from moe_lib.convolutional import ConvVAEExperts
 from moe_lib.data import Digits, Sevens, TwoParabolas, mnist, parabolas, sevens, two_parabolas
+from moe_lib.diagrams import Diagram, diagram
 from moe_lib.examination import Examination, examine
 from moe_lib.experts import ELBO, Experts, Objective, RegressionExperts, VAEExperts
 from moe_lib.gates import AnnealedManager, BiasedManager, SinkhornManager
@@ -62,6 +63,7 @@ __all__ = [
     "ConvVAEExperts",
     "CooperatingExperts",
     "Deformation",
+    "Diagram",
     "Digits",
     "Evaluation",
     "Examination",
@@ -96,6 +98,7 @@ __all__ = [
     "borders",
     "clustering_accuracy",
     "contingency",
+    "diagram",
     "entropy",
     "evaluate",
     "examine",

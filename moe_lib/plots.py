@@ -151,32 +151,3 @@ def film(draw: Callable[[Figure, int], None], frames: int, alt: str, seconds: fl
         f'poster="data:image/png;base64,{poster}"><source type="video/mp4" src="data:video/mp4;base64,{video}">'
         f"{alt}</video>"
     )
-
-
-def eleven_modules(experts: int = 10) -> Figure:
-    """The whole model as boxes and arrows: an image, one manager, E experts with their losses, one weighted sum."""
-    fig, ax = plt.subplots(figsize=(9, 3.8))
-    ax.set(xlim=(-0.6, experts + 1.9), ylim=(-0.2, 4.4))
-    ax.axis("off")
-    middle = (experts - 1) / 2
-    arrow = {"arrowstyle": "-|>", "color": INK, "linewidth": 1, "shrinkA": 2, "shrinkB": 2}
-
-    def box(x: float, y: float, text: str, face: str, width: float = 0.84, ink: str = "white") -> None:
-        ax.text(x, y, text, ha="center", va="center", color=ink, fontsize=9, zorder=3)
-        patch = plt.Rectangle((x - width / 2, y - 0.3), width, 0.6, facecolor=face, edgecolor=INK, linewidth=0.8)
-        ax.add_patch(patch)
-
-    box(middle, 4.0, "image x", "white", 1.8, INK)
-    box(middle, 2.95, "manager:  p = softmax(logits)", "#444444", 4.2)
-    ax.annotate("", (middle, 3.25), (middle, 3.7), arrowprops=arrow)
-    for expert in range(experts):
-        box(expert, 1.6, f"VAE {expert}", color(expert), ink="white" if expert != 4 else INK)
-        box(expert, 0.6, "loss", "white", ink=INK)
-        ax.annotate(
-            "", (expert, 1.9), (middle + (expert - middle) * 0.42, 2.65), arrowprops=arrow | {"color": "#777777"}
-        )
-        ax.annotate("", (expert, 0.9), (expert, 1.3), arrowprops=arrow)
-    ax.text(experts - 0.3, 2.3, "how much each\nloss counts: $p_i$", fontsize=9, va="center")
-    ax.text(experts - 0.3, 1.6, "each sees the\nimage itself", fontsize=9, va="center")
-    ax.text(experts - 0.3, 0.6, r"$\sum_i p_i\,\mathrm{loss}_i$", fontsize=11, va="center")
-    return fig

@@ -27,7 +27,7 @@ INK = "#222222"
 
 
 def use_style() -> None:
-    """The book's look for every figure from here on: sharp, with quiet axes, on white that stays legible in dark mode."""
+    """The book's look for every figure from here on: sharp, quiet axes, a white ground that dark mode keeps legible."""
     sns.set_theme(
         context="notebook",
         style="ticks",

@@ -2,6 +2,14 @@
 // but not for what is folded away then: so unfolding counts as a change of size.
 document.addEventListener("toggle", () => window.dispatchEvent(new Event("resize")), true);
 
+// The film on the first page plays by itself, unless the reader has asked for less motion; its controls stop it.
+if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
+  for (const film of document.querySelectorAll(".tag_hero video")) {
+    film.loop = true;
+    film.play().catch(() => {});  // a browser that allows no playing shows the still
+  }
+}
+
 // On paper nothing can be unfolded, and ink is dark: print everything, by day, and go back to how it was.
 let before;
 window.addEventListener("beforeprint", () => {

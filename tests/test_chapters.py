@@ -5,6 +5,8 @@ solutions of its exercises run after it, in the same kernel.
 """
 
 import ast
+import base64
+import io
 import json
 import re
 import statistics
@@ -18,8 +20,10 @@ from pathlib import Path
 import execute
 import freshness
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell
+from PIL import Image
 
 CHAPTERS = freshness.chapters()
 NUMBERED = [path for path in CHAPTERS if path.stem != "intro"]
@@ -127,9 +131,29 @@ def test_it_reads_the_same_in_jupyter_colab_and_html(path):
 @by_name
 def test_every_picture_has_words(path):
     for cell in read(path).cells:
-        if cell.cell_type == "code" and any("image/png" in out.get("data", {}) for out in cell.outputs):
+        if cell.cell_type == "code" and any("image/" in str(out.get("data", {}).keys()) for out in cell.outputs):
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             assert len(alt) > 30, f"no text alternative: {cell.source[:80]}"
+
+
+@by_name
+def test_its_figures_have_twice_the_pixels_that_they_are_shown_with(path):
+    for out in outputs(read(path)):
+        if png := out.get("data", {}).get("image/png"):
+            shown = out.metadata.get("image/png", {})
+            width, height = Image.open(io.BytesIO(base64.b64decode(png))).size
+            assert shown == {"width": width // 2, "height": height // 2}
+
+
+def test_a_figure_in_256_colours_looks_as_before():
+    ramp = np.linspace(0, 255, 256).round().astype(np.uint8)
+    tints = [np.outer(ramp / 255, rgb).astype(np.uint8) for rgb in ([51, 34, 136], [221, 170, 51], [255, 255, 255])]
+    figure = np.stack(tints).repeat(20, axis=0)  # (60, 256, 3): two colours and grey, each from dark to light
+    Image.fromarray(figure).convert("RGBA").save(png := io.BytesIO(), "png")
+    smaller = execute.in_256_colours(png.getvalue())
+    picture = Image.open(io.BytesIO(smaller))
+    assert picture.mode == "P", "one byte a pixel"
+    assert np.abs(np.asarray(picture.convert("RGB"), int) - figure).max() <= 6
 
 
 @by_name

@@ -6,6 +6,7 @@ import re
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from matplotlib_inline.config import InlineBackend
 
 from moe_lib import plots
 
@@ -19,6 +20,12 @@ def closed():
 def test_the_same_expert_has_the_same_colour_and_ten_differ():
     assert len({plots.color(e) for e in range(10)}) == 10
     assert plots.color(13) == plots.color(3)
+
+
+def test_the_style_asks_for_twice_the_pixels():
+    InlineBackend.clear_instance()
+    plots.use_style()
+    assert InlineBackend.instance().figure_formats == {"retina"}
 
 
 def test_digit_grid_puts_each_image_in_its_cell():

@@ -147,6 +147,7 @@ class Visit:
     math_errors: list[str] = field(default_factory=list)
     raw_tex: list[str] = field(default_factory=list)
     width: dict[str, int] = field(default_factory=dict)  # of the page on a phone, by mode
+    distorted: list[str] = field(default_factory=list)  # figures on a phone
     transparent: list[str] = field(default_factory=list)  # figures in dark mode
 
 
@@ -163,6 +164,11 @@ LOOK_FOR_RAW_TEX = """pattern => {
 
 LOOK_FOR_TRANSPARENT_FIGURES = """() => [...document.querySelectorAll(".bd-article .cell_output img")]
   .filter(image => /^transparent$|, 0\\)$/.test(getComputedStyle(image).backgroundColor))
+  .map(image => image.getAttribute("src").slice(0, 60))"""
+
+
+LOOK_FOR_DISTORTED_FIGURES = """() => [...document.querySelectorAll(".bd-article .cell_output img")]
+  .filter(image => Math.abs(image.width / image.naturalWidth * image.naturalHeight - image.height) > 2)
   .map(image => image.getAttribute("src").slice(0, 60))"""
 
 
@@ -195,6 +201,7 @@ def look_at(chromium, path: Path) -> Visit:
     visit.raw_tex = page.evaluate(LOOK_FOR_RAW_TEX, RAW_TEX)
     page.set_viewport_size(PHONE)
     page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    visit.distorted = page.evaluate(LOOK_FOR_DISTORTED_FIGURES)
     for mode in ("light", "dark"):
         page.evaluate("mode => document.documentElement.dataset.theme = mode", mode)
         visit.width[mode] = page.evaluate("document.documentElement.scrollWidth")
@@ -236,12 +243,18 @@ def overflows(visits: list[Visit]) -> list[str]:
     ]
 
 
+def distorted_figures(visits: list[Visit]) -> list[str]:
+    return [f"{visit.name}: {src} is squeezed on a phone" for visit in visits for src in visit.distorted]
+
+
 def see_through_figures(visits: list[Visit]) -> list[str]:
     return [f"{visit.name}: {src} has no background in dark mode" for visit in visits for src in visit.transparent]
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("check", [requests, console_errors, raw_math, overflows, see_through_figures])
+@pytest.mark.parametrize(
+    "check", [requests, console_errors, raw_math, overflows, distorted_figures, see_through_figures]
+)
 def test_in_a_browser(visits, check):
     assert not (wrong := check(visits)), "\n".join(wrong)
 
@@ -292,7 +305,8 @@ BROKEN = """<!doctype html><html data-theme="light"><body class="bd-article">
 <h1 id="here">Broken</h1><meta http-equiv="Refresh" content="9; url=gone.html">
 <img src="_images/0a1b.png" alt="_images/0a1b.png"> <img src="logo.png"> <video src="film.mp4"></video>
 <p>A formula \\(x^2\\) stays raw, <code>\\(y\\)</code> may.</p> <span class="math">\\(z\\)</span>
-<div class="cell_output"><img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=" alt="a dot"></div>
+<div class="cell_output"><img style="width: 30px; height: 9px" alt="a dot, squeezed"
+src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="></div>
 <div style="width: 600px">wide</div>
 <script>console.error("oops"); window.MathJax = {startup: {promise: Promise.resolve()}}; undefined.boom</script>
 </body></html>"""
@@ -332,4 +346,5 @@ def test_what_a_browser_sees_of_a_broken_page_is_found(broken, chromium):
     assert any("boom" in line for line in console_errors([visit]))
     assert len(raw_math([visit])) == 3  # two in the text, one of one formulas not typeset
     assert len(overflows([visit])) == 2
+    assert len(distorted_figures([visit])) == 1
     assert len(see_through_figures([visit])) == 1

@@ -1,4 +1,4 @@
-"""Two experts share the sevens: does one get those with a bar through the stem? Read by chapter 9.
+"""Two experts share the sevens: does one get those with a bar through the stem?
 
     python experiments/bars.py     about five minutes on 2 CPU cores; goes on where it was stopped
 

@@ -1,4 +1,4 @@
-"""Experts of experts: ten mixtures of three VAEs, beside flat mixtures of as many parameters. Read by chapter 9.
+"""Experts of experts: ten mixtures of three VAEs, beside flat mixtures of as many parameters.
 
     python experiments/tree.py
 

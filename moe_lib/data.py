@@ -119,7 +119,7 @@ class Sevens(NamedTuple):
 def sevens() -> Sevens:
     """The first 240 test images labelled 7, sorted by eye; the one that leaves doubt is in neither list.
 
-    The bar is what the post's author would give an expert of its own. For evaluation only. Chapters 8 and 9.
+    The bar is what the post's author would give an expert of its own. For evaluation only. Chapter 8.
     """
     sorted_by_eye = json.loads((files("moe_lib") / "assets" / "sevens.json").read_text())
     return Sevens(*(torch.tensor(sorted_by_eye[name]) for name in Sevens._fields))

@@ -21,7 +21,7 @@ class Strokes(NamedTuple):
 
 
 def strokes(images: Tensor) -> Strokes:
-    """Slant, width and ink from the moments of the ink about its centre: images (B, 784) in [0, 1]. Chapters 5 and 9.
+    """Slant, width and ink from the moments of the ink about its centre: images (B, 784) in [0, 1]. Chapter 5.
 
     slant = cov(right, up) / var(up),  width = sd(right),  ink = Σ_d x_d. An image without ink has no slant: NaN.
 
@@ -45,7 +45,7 @@ def strokes(images: Tensor) -> Strokes:
 def explained_variance(values: Tensor, groups: Tensor) -> float:
     """Share of the variance of values (B,) that lies between groups, int64 (B,):  1 - Σ_g n_g var_g / Σ_g n_g var.
 
-    From 0, where all groups have the same mean, to 1, where nothing varies within them. Chapter 9.
+    From 0, where all groups have the same mean, to 1, where nothing varies within them.
 
     Raises:
         ValueError: if there is not one group for each value, or the values do not vary.

@@ -48,7 +48,7 @@ class Managers(nn.Module):
 
 
 class Mixtures(Experts):
-    r"""G mixtures of K experts each, which are themselves the G experts of the level above. Chapter 9.
+    r"""G mixtures of K experts each, which are themselves the G experts of the level above.
 
     loss_i(x, y) = Σ_k p_{k|i}(x) loss_ik(x, y),     p_{·|i} = softmax(managers_i(x))
 
@@ -184,7 +184,7 @@ class JointManager(nn.Module):
 
 
 def flattened(model: MixtureOfExperts) -> MixtureOfExperts:
-    """A tree seen from its leaves: one level with the same weights, not copies, and no balancing. Chapter 9.
+    """A tree seen from its leaves: one level with the same weights, not copies, and no balancing.
 
     Its gate gives the joint probabilities of the leaves, and every measure of a mixture measures them.
     """

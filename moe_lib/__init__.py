@@ -17,7 +17,7 @@ from moe_lib.chapter import Chapter, from_to, mean_sd, say, table
 from moe_lib.checkpoint import CheckpointError
 from moe_lib.claims import Claims
 from moe_lib.convolutional import ConvVAEExperts
-from moe_lib.data import Digits, Sevens, TwoParabolas, mnist, parabolas, sevens, two_parabolas
+from moe_lib.data import Digits, Points, Sevens, arcs, mnist, parabolas, sevens, two_levels, two_parabolas
 from moe_lib.diagrams import Diagram, diagram
 from moe_lib.examination import Examination, examine
 from moe_lib.experts import ELBO, Experts, Objective, RegressionExperts, VAEExperts
@@ -44,7 +44,7 @@ from moe_lib.pretrained import load_examiner, load_pretrained
 from moe_lib.prototypes import PrototypeExperts
 from moe_lib.recipes import fit_invariant, fit_own, fit_parabolas, invariant_vae, moe_vae
 from moe_lib.results import load_results
-from moe_lib.strokes import Strokes, explained_variance, strokes
+from moe_lib.strokes import Strokes, explained_variance, strokes, upright
 from moe_lib.training import History, best_of, fit, resolve_device
 from moe_lib.tree import Managers, Mixtures, flattened
 
@@ -85,6 +85,7 @@ __all__ = [
     "Mixtures",
     "NegativeELBO",
     "Objective",
+    "Points",
     "PrototypeExperts",
     "RegressionExperts",
     "Sevens",
@@ -92,8 +93,8 @@ __all__ = [
     "Strokes",
     "SwitchBalance",
     "Together",
-    "TwoParabolas",
     "VAEExperts",
+    "arcs",
     "best_of",
     "borders",
     "clustering_accuracy",
@@ -134,5 +135,7 @@ __all__ = [
     "sevens",
     "strokes",
     "table",
+    "two_levels",
     "two_parabolas",
+    "upright",
 ]

@@ -5,7 +5,7 @@ units (nats per image for VAEs). Chapter 4 explains them side by side.
 
 With `reach` (B,), not negative, example b counts as reach_b of the batch's total: every mean over the batch is weighted
 by it, and a sum is B times the mean. So a manager deep in a tree is asked for balance over the examples that reach it,
-as if they were a whole batch (`Mixtures`).
+as if they were a whole batch (chapter 9).
 """
 
 import math

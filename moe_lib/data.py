@@ -1,4 +1,4 @@
-"""The two data sets of the book: two parabolas, and MNIST."""
+"""The data of the book: functions of one number whose laws change at known places, and MNIST."""
 
 import hashlib
 import json
@@ -22,15 +22,15 @@ MNIST_MD5 = {
 }
 
 
-class TwoParabolas(NamedTuple):
-    """Points of the two-parabolas regression; see `two_parabolas`."""
+class Points(NamedTuple):
+    """Points of a function of one number whose law changes at borders; see `two_parabolas` and `two_levels`."""
 
     x: Tensor
     """(B, 1), in [-1, 1], sorted."""
     y: Tensor
     """(B, 1)."""
     segment: Tensor
-    """int64 (B,): 0 left of the split, 1 right of it. For evaluation only."""
+    """int64 (B,): which law each point follows, counted from the left, 0 first. For evaluation only."""
 
 
 def parabolas(x: Tensor, split: float) -> Tensor:
@@ -44,7 +44,7 @@ def two_parabolas(
     noise: float = 0.03,
     seed: int = 0,
     clouds: tuple[tuple[float, float], tuple[float, float]] = ((-1.0, 0.3), (0.7, 1.0)),
-) -> TwoParabolas:
+) -> Points:
     """Points on two parabolas that take over from one another at `split`, x' in the book. Explained in chapter 2.
 
     Half of the x are uniform on each cloud. Nothing happens to y between the clouds: where x is dense and where y
@@ -62,8 +62,7 @@ def two_parabolas(
     """
     if n < 2:
         raise ValueError(f"n is {n}; two parabolas need at least 2 points")
-    if not 0 <= noise < float("inf"):
-        raise ValueError(f"noise is {noise}; a standard deviation is finite and not negative")
+    _require_deviation(noise)
     for low, high in clouds:
         if not low < high:
             raise ValueError(f"cloud ({low}, {high}) is empty; give (low, high) with low < high")
@@ -71,7 +70,52 @@ def two_parabolas(
     low, high = torch.tensor(clouds).repeat_interleave(torch.tensor([n - n // 2, n // 2]), dim=0).T  # (n,) each
     x, _ = (low + (high - low) * torch.rand(n, generator=generator)).sort()
     y = parabolas(x, split) + noise * torch.randn(n, generator=generator)
-    return TwoParabolas(x.unsqueeze(1), y.unsqueeze(1), (x >= split).long())
+    return Points(x.unsqueeze(1), y.unsqueeze(1), (x >= split).long())
+
+
+def arcs(x: Tensor, borders: tuple[float, float, float]) -> Tensor:
+    """The noiseless function of `two_levels`. Any shape."""
+    edges = torch.tensor([-1.0, *borders, 1.0], device=x.device)
+    segment = _segment(x, borders)
+    u = (x - edges[segment]) / (edges[segment + 1] - edges[segment])  # from 0 to 1 along each arc
+    return torch.where(segment < 2, u.square(), -(1 - u).square())
+
+
+def two_levels(
+    n: int, borders: tuple[float, float, float] = (-0.4, 0.1, 0.6), noise: float = 0.03, seed: int = 0
+) -> Points:
+    """Points on four arcs in two families. Explained in chapter 9.
+
+    Left of the middle border y = u² on both arcs, right of it y = -(1 - u)² on both, where u runs from 0 to 1 along
+    each arc: one border between the families, and one inside each of them. The x are uniform on [-1, 1].
+
+    Args:
+        n: number of points.
+        borders: where one arc ends and the next begins, from left to right.
+        noise: standard deviation of the Gaussian noise on y.
+        seed: the same seed gives the same points.
+
+    Raises:
+        ValueError: if n is below 4, the noise negative or not finite, or the borders do not rise inside (-1, 1).
+    """
+    if n < 4:
+        raise ValueError(f"n is {n}; four arcs need at least 4 points")
+    _require_deviation(noise)
+    if not (len(borders) == 3 and -1 < borders[0] < borders[1] < borders[2] < 1):
+        raise ValueError(f"borders are {borders}; give three that rise between -1 and 1")
+    generator = torch.Generator().manual_seed(seed)
+    x, _ = (2 * torch.rand(n, generator=generator) - 1).sort()
+    y = arcs(x, borders) + noise * torch.randn(n, generator=generator)
+    return Points(x.unsqueeze(1), y.unsqueeze(1), _segment(x, borders))
+
+
+def _segment(x: Tensor, borders: tuple[float, ...]) -> Tensor:
+    return torch.bucketize(x, torch.tensor(borders, device=x.device), right=True)
+
+
+def _require_deviation(noise: float) -> None:
+    if not 0 <= noise < float("inf"):
+        raise ValueError(f"noise is {noise}; a standard deviation is finite and not negative")
 
 
 class Digits(NamedTuple):
@@ -119,7 +163,7 @@ class Sevens(NamedTuple):
 def sevens() -> Sevens:
     """The first 240 test images labelled 7, sorted by eye; the one that leaves doubt is in neither list.
 
-    The bar is what the post's author would give an expert of its own. For evaluation only. Chapter 8.
+    The bar is what the post's author would give an expert of its own. For evaluation only. Chapters 8 and 9.
     """
     sorted_by_eye = json.loads((files("moe_lib") / "assets" / "sevens.json").read_text())
     return Sevens(*(torch.tensor(sorted_by_eye[name]) for name in Sevens._fields))

@@ -42,9 +42,11 @@ class Diagram:
         )  # fmt: skip
 
     def text(self, x: float, y: float, text: str) -> None:
-        """Text around (x, y): words, or a formula, in which `p_i` has a subscript."""
+        """Text around (x, y): words, or a formula, in which `p_i` and `p_k|i` have a subscript."""
         look = WORDS if re.fullmatch(r"\d|([A-Za-z]{2,} ?)+", text) else FORMULA
-        lowered = re.sub(r"_(\w)([^_]*)", r'<tspan dy="6" font-size="17">\1</tspan><tspan dy="-6">\2</tspan>', text)
+        lowered = re.sub(
+            r"_(\w(?:\|\w)?)([^_]*)", r'<tspan dy="6" font-size="17">\1</tspan><tspan dy="-6">\2</tspan>', text
+        )
         self._parts.append(
             f'<text x="{x}" y="{y + 8}" text-anchor="middle" font-size="24" fill="{INK}" {look}>{lowered}</text>'
         )
@@ -140,7 +142,7 @@ def mixture_of_regressions() -> Diagram:
         "Mixture of regressions",
         "A number x goes to a manager and to two experts. Each expert's answer is compared with y, and its squared "
         "error goes into a sum, weighted by the manager's probability p for that expert.",
-        height=330,
+        height=304,
     )
     _losses(drawing, target="y", answer="y_{}", loss="(y − y_{})²")
     return drawing
@@ -152,7 +154,7 @@ def mixture_of_vaes() -> Diagram:
         "Mixture of VAEs",
         "The drawing of the mixture of regressions with two changes: each expert is an encoder, a code z and a "
         "decoder, and its answer is compared with x itself, by the negative ELBO.",
-        height=330,
+        height=304,
     )
     _losses(drawing, target="x", answer="μ_{}", loss="−ELBO_{}")
     return drawing
@@ -160,24 +162,53 @@ def mixture_of_vaes() -> Diagram:
 
 def _losses(drawing: Diagram, target: str, answer: str, loss: str) -> None:
     """Draws a mixture of two experts with the losses that it is trained on; with x as its target they are VAEs."""
-    drawing.box(30, 180, 46, "x")
+    middle, rows = 190, (116, 264)  # the target stands between the losses, so that its arrows cross none
+    drawing.box(30, middle, 46, "x")
     drawing.box(217, 40, 284, "manager")
-    drawing.arrow((30, 153), (30, 40), (75, 40))
+    drawing.arrow((30, middle - 27), (30, 40), (75, 40))
     drawing.arrow((359, 40), (412, 40))
     drawing.probabilities(412, 40, 130, experts=2)
-    drawing.box(632, 180, 128, "Σ p_i loss_i", height=134)
-    drawing.arrow((542, 40), (632, 40), (632, 113))
-    drawing.box(477, 300, 46, target)
-    for i, y in enumerate((140, 220)):
-        drawing.arrow((53, 180), (75, y))
+    drawing.box(632, middle, 128, "Σ p_i loss_i", height=rows[1] - rows[0] + 54)
+    drawing.arrow((542, 40), (632, 40), (632, rows[0] - 27))
+    drawing.box(477, middle, 46, target)
+    for i, y in enumerate(rows):
+        drawing.arrow((53, middle), (75, y))
         drawing.expert(i, 217, y, 284, "" if target == "x" else "expert")
         if target == "x":
             drawing.autoencoder(i, 217, y)
         drawing.arrow((359, y), (412, y), stroke=color(i))
         drawing.text(384, y - 24, answer.format(i + 1))
         drawing.box(477, y, 130, loss.format(i + 1), edge=color(i))
-        drawing.arrow((477, y + 53), (477, y + 27))
+        away = 27 if y > middle else -27
+        drawing.arrow((477, middle + away), (477, y - away))
         drawing.arrow((542, y), (568, y), stroke=color(i))
+
+
+def tree_of_experts() -> Diagram:
+    """Two experts that are mixtures themselves, of two experts each."""
+    drawing = Diagram(
+        "Tree of experts",
+        "A number or image x goes to a manager, which shares it out with probabilities p1 and p2 between two mixtures. "
+        "In each of them a manager of its own shares it out again between two experts: four leaves, each in a colour "
+        "of its own. Every manager and every expert sees x itself.",
+        height=350,
+    )
+    middle = 156
+    drawing.box(32, middle, 46, "x")
+    drawing.box(150, middle, 128, "manager")
+    drawing.arrow((55, middle), (86, middle))
+    for i, y in enumerate((80, middle + 76)):
+        drawing.arrow((214, middle), (280, y))
+        drawing.text(232, y + (24 if y < middle else -24), f"p_{i + 1}")
+        drawing.box(484, y, 408, "", height=140)
+        drawing.box(362, y, 128, "manager")
+        for k, row in enumerate((y - 30, y + 30)):
+            leaf = 2 * i + k
+            drawing.arrow((426, y), (536, row), stroke=color(leaf))
+            drawing.text(470, row + (-12 if k == 0 else 12), f"p_{k + 1}|{i + 1}")
+            drawing.expert(leaf, 607, row, 142, "expert")
+    drawing.text(350, 326, "all of them see x")
+    return drawing
 
 
 DIAGRAMS = {
@@ -185,11 +216,12 @@ DIAGRAMS = {
     "manager and experts": manager_and_experts,
     "mixture of regressions": mixture_of_regressions,
     "mixture of VAEs": mixture_of_vaes,
+    "tree of experts": tree_of_experts,
 }
 
 
 def diagram(name: str) -> Diagram:
-    """One of the book's diagrams: "eleven modules", "manager and experts", "mixture of regressions", "mixture of VAEs".
+    """One of the book's diagrams, by its name in `DIAGRAMS`: "eleven modules", "tree of experts" and others.
 
     Raises:
         ValueError: if there is none of this name.

@@ -433,4 +433,41 @@ EXERCISES = {
             "falls": "More images are more strangers, but also more of the same kind. Which come nearer?",
         },
     ),
+    # Chapter 9: Experts of experts
+    "09.1": Exercise(
+        Function(
+            truths.joint, "joint(p, below)", "the probabilities of all leaves (B, G K), those of branch 0 first",
+            truths.branches,
+        ),
+        why="Probabilities multiply down a tree of any depth, and still sum to one: a tree is a flat mixture.",
+        hint="An image reaches leaf k of branch i if both managers choose so. How do two such p combine?",
+        traps={
+            lambda p, below: below.flatten(1): "These do not sum to one. What becomes of a branch that p leaves out?",
+            lambda p, below: (p.unsqueeze(2) + below).flatten(1): "Two conditions at once: are p added or multiplied?",
+            lambda p, below: (p.unsqueeze(2) * below).transpose(1, 2).flatten(1): (
+                "The right numbers in another order: the leaves of branch 0 come first."
+            ),
+        },
+    ),
+    "09.2": Exercise(
+        Numbers(27.0, "nats, one number"),
+        why="What chance costs, a manager saves by not deciding: then the second level is there in name only.",
+        hint="Chance costs a share 1/n of a full collapse. How many images of the batch reach one of thirty mixtures?",
+        traps={
+            0.9: "That is for all hundred images of the batch. How many of them reach one mixture of thirty?",
+            9.0: "So it is with ten mixtures. Here there are thirty.",
+            30.0: "So it would be with three images. A mixture of thirty gets a little more than three.",
+            3.0: "That is nearly how many images reach a mixture. What share of 90 nats do so few cost?",
+            90.0: "That is a full collapse, not what chance alone costs.",
+        },
+    ),
+    "09.3": Exercise(
+        Choice("loss", ("loss", "labels", "nothing")),
+        why="A division follows what saves most of the loss: take the slant away, and the next largest thing is found.",
+        hint="The same experts were given the same sevens, once upright. What became smaller by that, and for whom?",
+        traps={
+            "labels": "Nobody saw a label. The sevens sorted by eye only counted.",
+            "nothing": "Then the seeds of both rows would overlap. Do they?",
+        },
+    ),
 }  # fmt: skip

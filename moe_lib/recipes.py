@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from moe_lib.augmentation import Augmentation
 from moe_lib.balance import Balance, ImportanceVariance
-from moe_lib.data import TwoParabolas
+from moe_lib.data import Points
 from moe_lib.experts import RegressionExperts, VAEExperts
 from moe_lib.invariance import InvariantMixture
 from moe_lib.layers import require_positive
@@ -157,7 +157,7 @@ def side_by_side(x: Tensor, owner: Tensor, num_experts: int) -> Tensor:
 
 
 def fit_parabolas(
-    points: TwoParabolas,
+    points: Points,
     seed: int,
     epochs: int = 120,
     manager: nn.Module | None = None,

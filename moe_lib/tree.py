@@ -48,7 +48,7 @@ class Managers(nn.Module):
 
 
 class Mixtures(Experts):
-    r"""G mixtures of K experts each, which are themselves the G experts of the level above.
+    r"""G mixtures of K experts each, which are themselves the G experts of the level above. Chapter 9.
 
     loss_i(x, y) = Σ_k p_{k|i}(x) loss_ik(x, y),     p_{·|i} = softmax(managers_i(x))
 
@@ -101,11 +101,8 @@ class Mixtures(Experts):
         if noise is not None:  # (B, G, K, Z) or (N, K, Z)
             noise = noise.unflatten(-1, (self.children_each, noise.shape[-1] // self.children_each))
         if counts is None:
-            own = [
-                values.repeat_interleave(self.children_each, dim=1) if values.dim() == 3 else values
-                for values in (x, y)
-            ]
-            below = self.experts.losses(*own, None if noise is None else noise.flatten(1, 2))  # (B, G K)
+            noise = None if noise is None else noise.flatten(1, 2)
+            below = self.experts.losses(self._for_children(x), self._for_children(y), noise)  # (B, G K)
             return (p * below.unflatten(1, (self.num_experts, -1))).sum(dim=2)  # (B, G)
         rows = [
             r for part in torch.arange(len(x), device=x.device).split(list(counts)) for r in [part] * self.children_each
@@ -123,12 +120,12 @@ class Mixtures(Experts):
     def balancing(self, x: Tensor, reach: Tensor) -> Tensor:
         p = self.gate(x)  # (B, G, K)
         reached = (reach.unsqueeze(2) * p).flatten(1)  # (B, G K), what is left for the level below
-        below = self.experts.balancing(x, reached)
+        below = self.experts.balancing(self._for_children(x), reached)
         if self.balance is None:
             return below
         p, reach = gather(p), gather(reach)
-        own = [reach[:, i].mean() * self.balance(p[:, i], reach[:, i]) for i in range(self.num_experts)]
-        return torch.stack(own).sum() + below
+        own = torch.vmap(self.balance, in_dims=1)(p, reach)  # (G,)
+        return (reach.mean(dim=0) * own).sum() + below
 
     @torch.no_grad()
     def descend(self, x: Tensor, expert: Tensor) -> Tensor:
@@ -161,6 +158,10 @@ class Mixtures(Experts):
     def check(self, x: Tensor, y: Tensor) -> None:
         self.experts.check(self._rows(x), self._rows(y))
 
+    def _for_children(self, x: Tensor) -> Tensor:
+        """Examples of a mixture's own are those of each of its children: (B, G, D) → (B, G K, D); (B, D) as it is."""
+        return x.repeat_interleave(self.children_each, dim=1) if x.dim() == 3 else x
+
 
 class JointManager(nn.Module):
     r"""A manager and those below it as one:  ln p_ik(x) = ln p_i(x) + ln p_{k|i}(x).
@@ -184,7 +185,7 @@ class JointManager(nn.Module):
 
 
 def flattened(model: MixtureOfExperts) -> MixtureOfExperts:
-    """A tree seen from its leaves: one level with the same weights, not copies, and no balancing.
+    """A tree seen from its leaves: one level with the same weights, not copies, and no balancing. Chapter 9.
 
     Its gate gives the joint probabilities of the leaves, and every measure of a mixture measures them.
     """

@@ -126,3 +126,15 @@ def missing(share: Tensor, spread: float) -> float:
         return (torch.special.xlogy(joint, joint).sum() - 2 * spread * torch.special.xlogy(pi, pi).sum()).item()
 
     return information(torch.eye(len(share)) / len(share)) - information(share.diag())
+
+
+def branches(generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """p of four branches (B, G), and of the three leaves on each (B, G, K)."""
+    below = torch.stack([gate(generator, 5, 3) for _ in range(4)], dim=1)
+    return gate(generator, 5, 4), below
+
+
+def joint(p: Tensor, below: Tensor) -> Tensor:
+    """One leaf after the other: (B, G), (B, G, K) → (B, G K)."""
+    leaves = [p[:, i] * below[:, i, k] for i in range(below.shape[1]) for k in range(below.shape[2])]
+    return torch.stack(leaves, dim=1)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from moe_lib import arcs, mnist, parabolas, sevens, two_levels, two_parabolas
 from moe_lib import data as data_module
-from moe_lib import mnist, parabolas, sevens, two_parabolas
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,38 @@ def test_two_parabolas_repeat_with_their_seed():
 def test_two_parabolas_refuse_nonsense(arguments, message):
     with pytest.raises(ValueError, match=message):
         two_parabolas(**arguments)
+
+
+def test_two_levels_lie_on_their_four_arcs():
+    borders = (-0.5, 0.0, 0.75)
+    x, y, segment = two_levels(2_000, borders, noise=0.0, seed=3)
+    torch.testing.assert_close(y, arcs(x, borders))
+    assert torch.equal(segment, sum((x.flatten() >= border).long() for border in borders))
+    laws = [lambda x: (2 * x + 2) ** 2, lambda x: (2 * x + 1) ** 2, lambda x: -((1 - x / 0.75) ** 2)]
+    for arc, law in enumerate([*laws, lambda x: -((4 - 4 * x) ** 2)]):
+        torch.testing.assert_close(y[segment == arc], law(x[segment == arc]), atol=1e-5, rtol=1e-5)
+
+
+def test_two_levels_have_their_noise_and_repeat_with_their_seed():
+    x, y, _ = two_levels(20_000, noise=0.2)
+    assert (y - arcs(x, (-0.4, 0.1, 0.6))).std().item() == pytest.approx(0.2, rel=0.03)
+    assert torch.equal(two_levels(10, seed=1).y, two_levels(10, seed=1).y)
+    assert not torch.equal(two_levels(10, seed=1).y, two_levels(10, seed=2).y)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"n": 3}, "n is 3"),
+        ({"n": 10, "noise": -0.1}, "finite and not negative"),
+        ({"n": 10, "borders": (0.1, -0.4, 0.6)}, "three that rise"),
+        ({"n": 10, "borders": (-0.4, 0.1, 1.0)}, "three that rise"),
+        ({"n": 10, "borders": (-0.4, 0.1)}, "three that rise"),
+    ],
+)
+def test_two_levels_refuse_nonsense(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        two_levels(**arguments)
 
 
 def test_the_sevens_sorted_by_eye_are_the_first_sevens_of_the_test_images(digits):

@@ -11,7 +11,10 @@ from moe_lib import diagram
 from moe_lib.diagrams import DIAGRAMS, WIDTH
 from moe_lib.plots import EXPERT_COLORS
 
-EXPERTS = {"eleven modules": 10, "manager and experts": 3, "mixture of regressions": 2, "mixture of VAEs": 2}
+EXPERTS = {
+    "eleven modules": 10, "manager and experts": 3, "mixture of regressions": 2, "mixture of VAEs": 2,
+    "tree of experts": 4,
+}  # fmt: skip
 PHONE = 350  # pixels beside the margins of a page of 390
 by_name = pytest.mark.parametrize("name", DIAGRAMS)
 

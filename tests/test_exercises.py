@@ -89,6 +89,9 @@ RIGHT = {
     "08.1": lambda error: (1 - error) ** 2 * (1 + 2 * error),
     "08.2": lambda share, spread: (2 * spread - 1) * (share * (share * len(share)).log()).sum().item(),
     "08.3": "grows",
+    "09.1": lambda p, below: torch.einsum("bi,bik->bik", p, below).reshape(len(p), -1),
+    "09.2": 27,
+    "09.3": "loss",
 }
 BLANK = [None, ..., "", " ", "?", "...", (), [], (None, None), (..., ...), torch.tensor([]), np.array([])]
 ODD = [

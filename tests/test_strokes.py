@@ -5,7 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moe_lib import explained_variance, strokes
+from moe_lib import Deformation, explained_variance, mnist, strokes, upright
+
+
+@pytest.fixture(scope="module")
+def images():
+    return mnist()[1].images[:500]
 
 
 def line(lean):
@@ -36,6 +41,32 @@ def test_where_a_stroke_stands_and_how_dark_it_is_does_not_matter():
     moved = 0.3 * first.roll((3, -2), dims=(0, 1))
     a, b = strokes(torch.stack([first.flatten(), moved.flatten()])).slant
     assert a.item() == pytest.approx(b.item(), abs=1e-5)
+
+
+def spread_upwards(images):
+    """Standard deviation of the ink along, which is the width of the image on its side."""
+    return strokes(images.view(-1, 28, 28).transpose(1, 2).flatten(1)).width
+
+
+def test_upright_digits_have_no_slant_and_one_size(images):
+    images = upright(images)
+    slant, width, _ = strokes(images)
+    assert slant.abs().max() < 0.05
+    assert (width - 3.5).abs().quantile(0.85) < 0.25  # of some the edge of the paper cuts a little off
+    assert (spread_upwards(images) - 6.3).abs().quantile(0.85) < 0.25
+
+
+def test_an_upright_digit_forgets_how_it_was_sheared_scaled_and_shifted(images):
+    deform = Deformation(rotation=0.0, bend=0.0)
+    numbers = 2 * torch.rand(len(images), deform.strengths, generator=torch.Generator().manual_seed(0)) - 1
+    before = (deform.move(images, numbers) - images).square().sum(dim=1)
+    after = (upright(deform.move(images, numbers)) - upright(images)).square().sum(dim=1)
+    assert after.median() < before.median() / 5
+
+
+def test_without_ink_nothing_can_be_put_upright():
+    with pytest.raises(ValueError, match="image 1 has no ink"):
+        upright(torch.stack([torch.ones(784), torch.zeros(784)]))
 
 
 def test_wrong_images_are_refused():

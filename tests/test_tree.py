@@ -185,6 +185,22 @@ def test_examples_of_their_own_for_each_mixture():
         torch.testing.assert_close(own[:, i], below.losses(x[:, i], y[:, i])[:, i])
 
 
+def test_trees_side_by_side_are_separate_trees():
+    """Three levels, and nothing above: three trees, each with examples of its own."""
+    torch.manual_seed(0)
+    lower = Mixtures(Managers(6, 1, 2, hidden=()), RegressionExperts(12), ImportanceCV2(0.1))
+    trees = Mixtures(Managers(3, 1, 2, hidden=()), lower, ImportanceCV2(0.3))
+    x, y = torch.randn(5, 3, 1), torch.randn(5, 3, 1)
+    found = trees.objective(x, y)
+    alone = []
+    for i in range(3):
+        same = [values[:, i : i + 1].expand(5, 3, 1) for values in (x, y)]
+        only = torch.zeros(5, 3).index_fill(1, torch.tensor(i), 1.0)
+        alone.append((trees.losses(*same)[:, i].mean(), trees.balancing(same[0], only)))
+    torch.testing.assert_close(found.expected, torch.stack([loss for loss, _ in alone]).mean())
+    torch.testing.assert_close(found.balancing, torch.stack([balancing for _, balancing in alone]).mean())
+
+
 def test_mixtures_alone_learn_each_from_its_own_examples():
     torch.manual_seed(0)
     below = Mixtures(Managers(3, 1, 2, hidden=(4,)), RegressionExperts(6), ImportanceCV2(0.7))

@@ -1,4 +1,4 @@
-"""Experts of experts: ten mixtures of three VAEs, beside flat mixtures of as many parameters.
+"""Experts of experts: ten mixtures of three VAEs, beside flat mixtures of as many parameters. Read by chapter 9.
 
     python experiments/tree.py
 
@@ -17,10 +17,11 @@ sent, beside one expert three times as wide. Labels score the runs; they choose 
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from ladder import COLLAPSE, EPOCHS, crowd, post
-from scoring import agreement, measure, portrait, test, train, train_and_score
+from scoring import agreement, measure, portrait, sevens_by, test, train, train_and_score
 
 from moe_lib import (
     Experts,
@@ -33,7 +34,6 @@ from moe_lib import (
     flattened,
     load_pretrained,
     resolve_device,
-    sevens,
 )
 from moe_lib.results import device_name, run_all
 
@@ -62,18 +62,19 @@ def mixtures(each: int, collapse: float) -> Mixtures:
     return Mixtures(Managers(10, 784, each, hidden=(16,)), VAEExperts(10 * each), balance)
 
 
-def measures(model: MixtureOfExperts) -> dict:
-    """All of `measure` from the leaves; how the trunk alone sorts; and the leaf of each seven that was looked at."""
+def measures(model: MixtureOfExperts, seed: int) -> dict:
+    """All of `measure` from the leaves; how the trunk alone sorts; where the sevens are; of seed 0 a portrait."""
     leaves = flattened(model)
-    found = leaves.assign(test.images)
     groups = {}
     if isinstance(model.experts, Mixtures):
         groups = {"trunk": agreement(*(model.assign(half.images)[:, 0] for half in (train, test)))}
-    barred = {
-        kind: found[indices].bincount(minlength=leaves.num_experts).tolist()
-        for kind, indices in sevens()._asdict().items()
+    return {
+        **measure(leaves),
+        **groups,
+        "sevens": sevens_by(leaves.assign(test.images), leaves.num_experts),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        **(portrait(leaves) if seed == 0 else {}),
     }
-    return {**measure(leaves), **groups, "sevens": barred, "parameters": sum(p.numel() for p in model.parameters())}
 
 
 def under_the_trunk(config: dict, seed: int) -> dict:
@@ -83,11 +84,7 @@ def under_the_trunk(config: dict, seed: int) -> dict:
     best.experts = OWN[config["model"]]()
     history = fit_own(best, train.images, seed, config["epochs"], **FAST)
     return {
-        "metrics": {
-            **measures(best),
-            **(portrait(flattened(best)) if seed == 0 else {}),
-            "train_expected": history.expected,
-        },
+        "metrics": {**measures(best, seed), "train_expected": history.expected},
         "seconds": sum(history.seconds),
         "device": device_name(resolve_device("cpu")),
     }
@@ -96,11 +93,8 @@ def under_the_trunk(config: dict, seed: int) -> dict:
 def one(config: dict, seed: int) -> dict:
     if config["model"] in OWN:
         return under_the_trunk(config, seed)
-
-    def looked_at(model: MixtureOfExperts) -> dict:
-        return {**measures(model), **(portrait(flattened(model)) if seed == 0 else {})}
-
-    return train_and_score(MODELS[config["model"]], config["epochs"], seed, measures=looked_at, **FAST)
+    build = MODELS[config["model"]]
+    return train_and_score(build, config["epochs"], seed, measures=partial(measures, seed=seed), **FAST)
 
 
 if __name__ == "__main__":

@@ -156,7 +156,7 @@ def _link_back(app: Sphinx, doctree: nodes.document) -> None:
         return
     line = nodes.paragraph("", "From the library, in this chapter: ", classes=["library-names"])
     for name in names:
-        short = name.removeprefix("moe_lib.")
+        called = f"{name.removeprefix('moe_lib.')}()"  # a link named `Information` alone would say nothing of its aim
         target = {
             "reftype": "obj",
             "refdomain": "py",
@@ -164,7 +164,7 @@ def _link_back(app: Sphinx, doctree: nodes.document) -> None:
             "refexplicit": True,
             "refdoc": app.env.docname,
         }
-        line += [pending_xref("", nodes.literal("", short), **target), nodes.Text(", " if name != names[-1] else ".")]
+        line += [pending_xref("", nodes.literal("", called), **target), nodes.Text(", " if name != names[-1] else ".")]
     next(iter(doctree.findall(nodes.section))).append(line)
 
 

@@ -63,6 +63,7 @@ def train_and_score(
     seed: int,
     watch: Callable[[int, MixtureOfExperts], None] | None = None,
     measures: Callable[[MixtureOfExperts], dict[str, float]] = score,
+    images: Tensor = train.images,
     **options,
 ) -> dict:
     """One run as `run_all` wants it. No label reaches the training; `watch` sees the model after every epoch.
@@ -71,9 +72,7 @@ def train_and_score(
     """
     torch.manual_seed(seed)
     model = build()
-    history = fit(
-        model, train.images, train.images, epochs=epochs, batch_size=100, lr=1e-3, seed=seed, on_epoch=watch, **options
-    )
+    history = fit(model, images, images, epochs=epochs, batch_size=100, lr=1e-3, seed=seed, on_epoch=watch, **options)
     return {
         "metrics": {**measures(model), "train_expected": history.expected},
         "seconds": sum(history.seconds),
@@ -122,22 +121,24 @@ def share_right(match: Tensor, found: Tensor) -> float:
 
 
 @torch.no_grad()
-def ten_groups(model: MixtureOfExperts) -> Tensor:
+def ten_groups(model: MixtureOfExperts, images: Tensor) -> Tensor:
     """The group of each expert, int64 (E,): itself if there are ten; of more, those that share nearest neighbours."""
     if model.num_experts == 10:
         return torch.arange(10)
-    related = relatives(train.images, nearest(), seed=0)
-    p, q = (torch.cat([model.gate(images) for images in x.split(1000)]) for x in (train.images, related))
+    related = relatives(images, nearest(), seed=0)
+    p, q = (torch.cat([model.gate(part) for part in x.split(1000)]) for x in (images, related))
     return group_experts(joint_use(p, q), num_groups=10)
 
 
-def measure(model: MixtureOfExperts) -> dict[str, float]:
+def measure(
+    model: MixtureOfExperts, train_images: Tensor = train.images, test_images: Tensor = test.images
+) -> dict[str, float]:
     """Everything that chapter 7 asks of a mixture of VAEs; the IWAE of the first `IWAE_IMAGES` test images only."""
-    group = ten_groups(model)
-    found_train = group[model.assign(train.images)]
-    result = evaluate(model, test.images, test.images)
+    group = ten_groups(model, train_images)
+    found_train = group[model.assign(train_images)]
+    result = evaluate(model, test_images, test_images)
     match = match_experts(found_train, train.labels, num_experts=10)[group]  # the digit of each expert (E,)
-    elbo = negative_elbo(model, test.images)
+    elbo = negative_elbo(model, test_images)
     drawn = examine(model.experts, load_examiner(), match)
     return {
         **agreement(found_train, group[result.assignments]),
@@ -148,7 +149,7 @@ def measure(model: MixtureOfExperts) -> dict[str, float]:
         "accuracy_by_posterior": share_right(match, (result.gate.log() - result.losses).argmax(dim=1)),
         **elbo._asdict(),
         "negative_elbo": elbo.total,
-        "iwae": iwae(model, test.images[:IWAE_IMAGES], IWAE_SAMPLES),
+        "iwae": iwae(model, test_images[:IWAE_IMAGES], IWAE_SAMPLES),
         "drawn_right": drawn.accuracy,
         "drawn_digits": drawn.covered,
     }
@@ -159,12 +160,12 @@ def sevens_by(found: Tensor, num_experts: int) -> dict[str, list[int]]:
     return {kind: found[i].bincount(minlength=num_experts).tolist() for kind, i in sevens()._asdict().items()}
 
 
-def portrait(model: MixtureOfExperts) -> dict:
+def portrait(model: MixtureOfExperts, test_images: Tensor = test.images) -> dict:
     """What a chapter shows of one run: how experts and digits meet on the test images, and three drawings of each."""
     drawn = torch.stack([model.generate(i, 3, seed=0) for i in range(model.num_experts)], dim=1)  # (3, E, 784)
     strip = drawn.unflatten(2, (28, 28)).permute(0, 2, 1, 3).reshape(1, 3 * 28, -1)  # (1, 84, 28 E)
     png = encode_png((255 * strip).round().to(torch.uint8))
     return {
-        "counts": contingency(model.assign(test.images), test.labels, model.num_experts).tolist(),
+        "counts": contingency(model.assign(test_images), test.labels, model.num_experts).tolist(),
         "drawings": base64.b64encode(bytes(png.tolist())).decode(),
     }

@@ -74,7 +74,10 @@ def two_parabolas(
 
 
 def arcs(x: Tensor, borders: tuple[float, float, float]) -> Tensor:
-    """The noiseless function of `two_levels`. Any shape."""
+    """The function of `two_levels` without noise, any shape:  y = u² left of the middle border, -(1 - u)² right of it.
+
+    On each of the four arcs u runs from 0 to 1. The borders are not checked; `two_levels` does that. Chapter 9.
+    """
     edges = torch.tensor([-1.0, *borders, 1.0], device=x.device)
     segment = _segment(x, borders)
     u = (x - edges[segment]) / (edges[segment + 1] - edges[segment])  # from 0 to 1 along each arc

@@ -433,6 +433,18 @@ EXERCISES = {
             "falls": "More images are more strangers, but also more of the same kind. Which come nearer?",
         },
     ),
+    "08.4": Exercise(
+        Function(truths.slant, "slant(images)", "the slant of each image (B,), from images (B, 784)", truths.papers),
+        why="Undo it, and the post's own model makes far fewer errors than any other loss or balancing term let it.",
+        hint="Weigh each pixel by its ink. With right and up counted from the centre: cov(right, up) / var(up).",
+        traps={
+            lambda images: -truths.slant(images): "Right size, wrong sign. In which direction do the rows count?",
+            lambda images: truths.slant(images.unflatten(1, (28, 28)).transpose(1, 2).flatten(1)): (
+                "You divide by the variance to the right. By how much does a stroke move for each pixel *up*?"
+            ),
+            lambda images: truths.slant((images > 0.5).float()): "Grey ink counts, too: by as much as it is dark.",
+        },
+    ),
     # Chapter 9: Experts of experts
     "09.1": Exercise(
         Function(
@@ -462,12 +474,15 @@ EXERCISES = {
         },
     ),
     "09.3": Exercise(
-        Choice("loss", ("loss", "labels", "nothing")),
-        why="A division follows what saves most of the loss: take the slant away, and the next largest thing is found.",
-        hint="The same experts were given the same sevens, once upright. What became smaller by that, and for whom?",
+        Numbers(0.087, "one number, from 0 to 1", relative=0.12),
+        why="Chance alone tells leaves apart a little, and more so the more leaves there are: always print it beside.",
+        hint="Deal the bars a few hundred times: shuffle the 239 sevens, give each leaf its share, and average.",
         traps={
-            "labels": "Nobody saw a label. The sevens sorted by eye only counted.",
-            "nothing": "Then the seeds of both rows would overlap. Do they?",
+            0.0: "That is what perfectly even shares would give. Do 56 bars dealt at random ever fall so?",
+            0.333: "A leaf gets a third of the bars and a third of the others. How far are these two shares apart?",
+            0.122: "So it would be with five leaves. Here there are three.",
+            0.0613: "So it would be with two leaves. Here there are three.",
+            0.174: "That is the sum over leaves. The measure takes half of it.",
         },
     ),
 }  # fmt: skip

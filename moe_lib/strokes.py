@@ -10,6 +10,7 @@ from moe_lib.augmentation import SIDE
 from moe_lib.layers import require_matrix
 
 WIDTH, HEIGHT = 3.5, 6.3  # standard deviations of the ink of an upright digit, in pixels: about those of MNIST's sevens
+MAGNIFIED = 3.0  # at most so many times: no digit of MNIST needs more, but for most of the ones
 
 
 class Strokes(NamedTuple):
@@ -35,27 +36,33 @@ def strokes(images: Tensor) -> Strokes:
     return Strokes(slant=of.lean / of.height2, width=of.width2.sqrt(), ink=of.ink)
 
 
-def upright(images: Tensor) -> Tensor:
-    r"""Images without slant, all of one width, height and place: (B, 784) → (B, 784). Chapter 9.
+def upright(images: Tensor, resize: bool = True) -> Tensor:
+    r"""Images without slant, in the middle, and of one width and height: (B, 784) → (B, 784). Chapters 8 and 9.
 
     What is drawn r pixels right of the middle and u above it is the ink that was at
 
     centre + ( a r + slant b u,  b u ),   b = sd(up) / 6.3,   a = sd(right - slant up) / 3.5
 
     so that afterwards the ink varies by 3.5 pixels across and 6.3 along, as that of an upright digit does. Nothing is
-    learnt: the numbers are the moments of each image alone. What is left is the shape.
+    magnified more than three times: a and b are at least a third, so that a bare vertical stroke stays one. Nothing is
+    learnt: the numbers are the moments of each image alone. What is left is the shape, and the pen.
+
+    Args:
+        images: float32, in [0, 1].
+        resize: whether to change width and height; without, a = b = 1, and only slant and place go.
 
     Raises:
-        TypeError, ValueError: if the images are no float32 tensor (B, 784), or one of them has no ink.
+        TypeError, ValueError: if the images are no float32 tensor (B, 784), there are none, or one has no ink.
     """
     of = _moments(images)
-    if not (of.ink > 0).all():
-        raise ValueError(
-            f"image {int((of.ink > 0).int().argmin())} has no ink, so it has no slant that could be undone"
-        )
+    if not (len(images) and (of.ink > 0).all()):
+        which = f"image {int((of.ink > 0).int().argmin())} of {len(images)} has no ink" if len(images) else "no images"
+        raise ValueError(f"{which}: without ink there is no slant that could be undone")
     slant = of.lean / of.height2.clamp_min(1e-6)
-    b = of.height2.sqrt() / HEIGHT
-    a = (of.width2 - slant * of.lean).clamp_min(0).sqrt() / WIDTH
+    a, b = torch.ones(2, len(images), device=images.device)
+    if resize:
+        b = (of.height2.sqrt() / HEIGHT).clamp_min(1 / MAGNIFIED)
+        a = ((of.width2 - slant * of.lean).clamp_min(0).sqrt() / WIDTH).clamp_min(1 / MAGNIFIED)
     half = (SIDE - 1) / 2  # from the middle to an edge, in pixels, which grid_sample calls 1; its y points down
     across, down = of.centre[:, 0] / half - 1, of.centre[:, 1] / half - 1
     rows = torch.stack([torch.stack([a, -slant * b, across], 1), torch.stack([torch.zeros_like(b), b, down], 1)], 1)

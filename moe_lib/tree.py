@@ -70,7 +70,8 @@ class Mixtures(Experts):
     Args:
         managers: from x (B, D) to logits (B, G, K).
         experts: G K models, those of the first mixture first.
-        balance: a balancing term of `moe_lib.balance` for each of the mixtures, or None.
+        balance: a balancing term of `moe_lib.balance` for each of the mixtures, or None. It is computed for all of them
+            at once (`torch.vmap`), so a term of your own may not ask for the value of a tensor: no `if`, no `.item()`.
 
     Raises:
         ValueError: if managers and experts differ in their numbers or the size of x.

@@ -128,6 +128,18 @@ def missing(share: Tensor, spread: float) -> float:
     return information(torch.eye(len(share)) / len(share)) - information(share.diag())
 
 
+def papers(generator: torch.Generator) -> tuple[Tensor]:
+    """Images with ink all over the place (B, 784)."""
+    return (torch.rand(4, 784, generator=generator).pow(8),)
+
+
+def slant(images: Tensor) -> Tensor:
+    """cov(right, up) / var(up) of the ink of each image, pixel by pixel with `torch.cov`: (B, 784) → (B,)."""
+    pixels = torch.cartesian_prod(torch.arange(28), torch.arange(28)).double().T  # (2, 784): row, column
+    moments = torch.stack([torch.cov(pixels, aweights=image.double(), correction=0) for image in images])  # (B, 2, 2)
+    return -moments[:, 0, 1] / moments[:, 0, 0]  # rows are counted downwards
+
+
 def branches(generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """p of four branches (B, G), and of the three leaves on each (B, G, K)."""
     below = torch.stack([gate(generator, 5, 3) for _ in range(4)], dim=1)

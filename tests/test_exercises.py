@@ -89,9 +89,10 @@ RIGHT = {
     "08.1": lambda error: (1 - error) ** 2 * (1 + 2 * error),
     "08.2": lambda share, spread: (2 * spread - 1) * (share * (share * len(share)).log()).sum().item(),
     "08.3": "grows",
+    "08.4": lambda images: moe_lib.strokes(images).slant,
     "09.1": lambda p, below: torch.einsum("bi,bik->bik", p, below).reshape(len(p), -1),
     "09.2": 27,
-    "09.3": "loss",
+    "09.3": 0.085,
 }
 BLANK = [None, ..., "", " ", "?", "...", (), [], (None, None), (..., ...), torch.tensor([]), np.array([])]
 ODD = [

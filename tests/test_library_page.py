@@ -52,6 +52,7 @@ def test_every_chapter_that_a_docstring_names_is_a_link(page):
         ("Chapters 2 and 3.", ":doc:`Chapters 2 <02_two_parabolas>` and :doc:`3 <03_kmeans>`."),
         ("In chapter 99.", "In chapter 99."),
         ("(arXiv:1701.06538, eq. 7)", "(`arXiv:1701.06538 <https://arxiv.org/abs/1701.06538>`__, eq. 7)"),
+        (":param num_experts: E.", r":param num_experts: \E."),
         (":param x_i: y_j of `fit`", r":param x_i: y\_j of :py:obj:`fit <moe_lib.fit>`"),
         ("total = Σ_i p_i  +  b(p)", "::\n\n   total = Σ_i p_i  +  b(p)"),
         ("encoder   q = f(x)\nwith      z = 1", "::\n\n   encoder   q = f(x)\n   with      z = 1"),

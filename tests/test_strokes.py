@@ -5,12 +5,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moe_lib import Deformation, explained_variance, mnist, strokes, upright
+from moe_lib import Deformation, Digits, explained_variance, mnist, strokes, upright
 
 
 @pytest.fixture(scope="module")
-def images():
-    return mnist()[1].images[:500]
+def digits():
+    return Digits(*(part[:500] for part in mnist()[1]))
+
+
+@pytest.fixture(scope="module")
+def images(digits):
+    return digits.images
 
 
 def line(lean):
@@ -48,12 +53,47 @@ def spread_upwards(images):
     return strokes(images.view(-1, 28, 28).transpose(1, 2).flatten(1)).width
 
 
-def test_upright_digits_have_no_slant_and_one_size(images):
-    images = upright(images)
+def test_upright_digits_have_no_slant_and_one_size(digits):
+    """All but ones, which would have to be magnified too much."""
+    images = upright(digits.images[digits.labels != 1])
     slant, width, _ = strokes(images)
     assert slant.abs().max() < 0.05
-    assert (width - 3.5).abs().quantile(0.85) < 0.25  # of some the edge of the paper cuts a little off
-    assert (spread_upwards(images) - 6.3).abs().quantile(0.85) < 0.25
+    assert (width - 3.5).abs().max() < 0.3
+    height = spread_upwards(images)
+    assert (height - 6.3).abs().median() < 0.1
+    assert height.max() < 6.5 and height.min() > 5  # the edge of the paper cuts a little off long legs
+
+
+def test_nothing_is_magnified_more_than_three_times(digits):
+    ones = digits.images[digits.labels == 1]
+    before, after = strokes(upright(ones, resize=False)).width, strokes(upright(ones)).width
+    thin = before < 3.5 / 3
+    assert thin.float().mean() > 0.5
+    assert (after / before)[thin].median().item() == pytest.approx(3, rel=0.02)
+    assert (after / before)[thin].max() < 3.4  # to magnify is to blur a little
+    dot = torch.zeros(1, 784)
+    dot[0, 14 * 28 + 14] = 1.0
+    assert strokes(upright(dot)).ink.item() == pytest.approx(9, rel=0.05)  # three times as wide, three times as high
+
+
+BLOCK = torch.zeros(28, 28)
+BLOCK[9:19, 10:18] = 1.0  # in the middle of the paper, 8 pixels wide and 10 high
+
+
+def test_without_resizing_only_slant_and_place_go(images):
+    same = upright(images, resize=False)
+    assert strokes(same).slant.abs().max() < 0.05
+    assert (spread_upwards(same) - spread_upwards(images)).abs().max() < 0.15
+    moved = BLOCK.roll((3, -5), dims=(0, 1)).view(1, -1)
+    torch.testing.assert_close(upright(moved, resize=False).view(28, 28), BLOCK)
+
+
+@pytest.mark.parametrize("lean", [-1, 1])
+def test_a_sheared_block_becomes_a_block_again(lean):
+    rows = [row.roll(lean * (13 - r)) for r, row in enumerate(BLOCK)]  # a pixel further for each row up
+    sheared = torch.stack(rows).view(1, -1)
+    assert strokes(sheared).slant.item() == pytest.approx(lean, abs=1e-5)
+    torch.testing.assert_close(upright(sheared, resize=False).view(28, 28), BLOCK, atol=1e-4, rtol=0)
 
 
 def test_an_upright_digit_forgets_how_it_was_sheared_scaled_and_shifted(images):
@@ -65,8 +105,10 @@ def test_an_upright_digit_forgets_how_it_was_sheared_scaled_and_shifted(images):
 
 
 def test_without_ink_nothing_can_be_put_upright():
-    with pytest.raises(ValueError, match="image 1 has no ink"):
+    with pytest.raises(ValueError, match="image 1 of 2 has no ink"):
         upright(torch.stack([torch.ones(784), torch.zeros(784)]))
+    with pytest.raises(ValueError, match="no images"):
+        upright(torch.zeros(0, 784))
 
 
 def test_wrong_images_are_refused():

@@ -8,13 +8,18 @@ from torch import nn
 
 from moe_lib import (
     FixedManager,
+    Floor,
+    GateKL,
     ImportanceCV2,
     ImportanceVariance,
+    Information,
     Manager,
     Managers,
     MixtureOfExperts,
     Mixtures,
     RegressionExperts,
+    SwitchBalance,
+    Together,
     VAEExperts,
     fit,
     fit_own,
@@ -113,15 +118,21 @@ def test_two_levels_by_hand():
     assert found.balancing.item() == pytest.approx(above + below, rel=1e-5)
 
 
-def test_each_mixture_balances_over_the_examples_that_reach_it(points):
+TERMS = [  # all but the importance variance, which counts B examples however few arrive
+    ImportanceCV2(0.7), SwitchBalance(2.0), Floor(3.0, share=0.2), Information(1.5), GateKL(0.5),
+    Together(ImportanceCV2(0.7), GateKL(1.0)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("term", TERMS, ids=lambda term: type(term).__name__)
+def test_each_mixture_balances_over_the_examples_that_reach_it(points, term):
     """With a decided manager above, a mixture's term is that of a flat mixture on its own examples."""
-    tree = regression_tree(top=2, each=3, balance=ImportanceCV2(0.7))
+    tree = regression_tree(top=2, each=3, balance=term)
     x = points[0]
     goes_left = x[:, 0] < 0.1
     decided = torch.stack([goes_left, ~goes_left], dim=1).float()
-    by_hand = sum(
-        decided[:, i].mean() * ImportanceCV2(0.7)(tree.experts.gate(x[decided[:, i] == 1])[:, i]) for i in (0, 1)
-    )
+    own = [x[decided[:, i] == 1] for i in (0, 1)]
+    by_hand = sum(decided[:, i].mean() * term(tree.experts.gate(own[i])[:, i]) for i in (0, 1))
     torch.testing.assert_close(tree.experts.balancing(x, decided), by_hand)
 
 

@@ -106,7 +106,8 @@ def paragraph(lines: list[str]) -> list[str]:
     alone = is_formula(PART.split(text)[0]) and not WORDS.search(" ".join(lines))
     if not head.strip() and (alone or re.search(r"\S {3,}\S", text)):
         return [f"{indent}::", "", *(f"{indent}   {line.strip()}" for line in lines), ""]
-    return [head + inline(" ".join([text, *map(str.strip, lines[1:])]).rstrip())]
+    whole = inline(" ".join([text, *map(str.strip, lines[1:])]).rstrip())
+    return [head + re.sub(r"^(?=[A-Za-z]\.)", r"\\", whole)]  # "E." alone would begin a list
 
 
 def translate(lines: list[str]) -> list[str]:
@@ -156,7 +157,7 @@ def _link_back(app: Sphinx, doctree: nodes.document) -> None:
         return
     line = nodes.paragraph("", "From the library, in this chapter: ", classes=["library-names"])
     for name in names:
-        called = f"{name.removeprefix('moe_lib.')}()"  # a link named `Information` alone would say nothing of its aim
+        called = name.replace("moe_lib", "moe", 1)  # as chapters call it; a link named `Information` would say nothing
         target = {
             "reftype": "obj",
             "refdomain": "py",

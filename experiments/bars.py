@@ -14,6 +14,7 @@ from functools import cache
 
 import torch
 from ladder import COLLAPSE
+from prototypes import fit_in_stages
 from scoring import sevens_by, test, train
 from upright_first import PUT
 
@@ -66,16 +67,11 @@ def pictures(config: dict, images: torch.Tensor, tested: torch.Tensor, seed: int
     """Pictures share them, one family of changes after the other."""
     chosen = images[torch.randperm(len(images))[: config["number"]]]
     model = MixtureOfExperts(Manager(784, config["number"]), PrototypeExperts(chosen), Floor(200.0, share=0.25))
-    by_stage, loss = [], []
-    for free, epochs in config["stages"]:
-        model.experts.free = free
-        history = fit(
-            model, images, images, epochs=epochs, batch_size=100, lr=3e-3, seed=seed, schedule="one-cycle",
-            device="cpu", precision="bf16",
-        )  # fmt: skip
-        by_stage.append(sevens_by(model.assign(tested), config["number"]))
-        loss += history.total
-    return by_stage, loss
+
+    def counts() -> dict:
+        return sevens_by(model.assign(tested), config["number"])
+
+    return fit_in_stages(model, images, config["stages"], seed, look=counts)
 
 
 def one(config: dict, seed: int) -> dict:

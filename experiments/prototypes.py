@@ -11,6 +11,8 @@ ranges were found in trials whose accuracies we saw, on images as they are.
 """
 
 import time
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from scoring import agreement, portrait, train
@@ -32,6 +34,7 @@ from moe_lib import (
 )
 from moe_lib.results import device_name, run_all
 
+T = TypeVar("T")
 STAGES = [[0, 2], [5, 10], [37, 16]]  # how many of the numbers may move a picture, and for how many epochs
 MANAGERS = {"mlp": lambda: Manager(784, 10), "conv": lambda: ConvManager(10)}
 AS_THEY_ARE = [{"manager": manager, "stages": STAGES} for manager in MANAGERS]
@@ -46,21 +49,43 @@ def prototypes(manager: str, images: torch.Tensor, seed: int) -> MixtureOfExpert
     return MixtureOfExperts(MANAGERS[manager](), PrototypeExperts(chosen), balance=Floor(200.0, share=0.05), top_k=2)
 
 
-def one(config: dict, seed: int) -> dict:
-    start, (images, tested) = time.perf_counter(), images_of(config.get("images", "as they are"))
-    model = prototypes(config["manager"], images, seed)
-    losses, by_stage = [], []
-    for free, epochs in config["stages"]:
+def fit_in_stages(
+    model: MixtureOfExperts, images: torch.Tensor, stages: Sequence[Sequence[int]], seed: int, look: Callable[[], T]
+) -> tuple[list[T], list[float]]:
+    """One family of changes after the other, each in a training run of its own.
+
+    Args:
+        model: its experts are pictures; trained in place.
+        images: float32 (B, 784).
+        stages: of each, how many numbers may move a picture, and for how many epochs.
+        seed: of order and noise.
+        look: called after every stage.
+
+    Returns:
+        what `look` saw, one a stage; the total loss, one an epoch.
+    """
+    seen, losses = [], []
+    for free, epochs in stages:
         model.experts.free = free
         history = fit(
             model, images, images, epochs=epochs, batch_size=100, lr=3e-3, seed=seed, schedule="one-cycle",
             device="cpu", precision="bf16",
         )  # fmt: skip
         losses += history.total
-        found_train = model.assign(images)
-        by_stage.append(agreement(found_train, model.assign(tested))["accuracy"])
+        seen.append(look())
+    return seen, losses
+
+
+def one(config: dict, seed: int) -> dict:
+    start, (images, tested) = time.perf_counter(), images_of(config.get("images", "as they are"))
+    model = prototypes(config["manager"], images, seed)
+
+    def accuracy() -> float:
+        return agreement(model.assign(images), model.assign(tested))["accuracy"]
+
+    by_stage, losses = fit_in_stages(model, images, config["stages"], seed, look=accuracy)
     seconds = time.perf_counter() - start
-    result = evaluate(model, tested, tested)
+    result, found_train = evaluate(model, tested, tested), model.assign(images)
     match = match_experts(found_train, train.labels, num_experts=10)
     drawn = examine(model.experts, load_examiner(), match)
     return {

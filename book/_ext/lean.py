@@ -27,6 +27,8 @@ STYLES = re.compile(r'\s*<link\b(?=[^>]*\brel="stylesheet")(?![^>]*/formulas\.cs
 SCRIPTS = re.compile(r'<script\b[^>]*\bsrc="([^"?:]+)')
 INLINE = re.compile(r'"data:(?:image|video)/(\w+);base64,([^"]{1000,})"')
 PICTURES = re.compile(r'<(img|video)\b(?![^>]*\bwidth=)(?=[^>]*\b(?:src|poster)="(_images/[^"]+)")')
+# In code: names, punctuation and space have the colour of text anyway, and are half of all elements.
+PLAIN = re.compile(r'<span class="(?:nn?|p|w)">([^<]*|<span class="pre">[^<]*</span>)</span>')
 
 STYLESHEET = "_static/book.css"
 PATIENCE = {"img": ' loading="lazy" decoding="async"', "video": ""}  # a film waits by itself, until it is played
@@ -95,7 +97,8 @@ def _finish(stylesheet: Stylesheet, app: Sphinx, exception: Exception | None) ->
     if exception is None and stylesheet.replaced:
         folder = Path(app.outdir)
         for path in folder.glob("*.html"):
-            path.write_text(patient(outside(path.read_text("utf-8"), folder), folder), "utf-8")
+            page = PLAIN.sub(r"\1", path.read_text("utf-8"))
+            path.write_text(patient(outside(page, folder), folder), "utf-8")
         stylesheet.write(folder)
 
 

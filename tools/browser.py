@@ -35,9 +35,14 @@ def launch() -> Iterator:
             browser.close()
 
 
+READY = """async () => {
+  const pictures = [...document.images];
+  pictures.forEach((picture) => { picture.loading = "eager"; });  // those that would wait for the reader too
+  await Promise.allSettled(pictures.map((picture) => picture.decode()));
+  await document.fonts.ready;
+}"""
+
+
 def settle(page) -> None:
-    """Wait until a page has its fonts and its typeset math."""
-    if page.locator(".math").count():
-        page.wait_for_function("window.MathJax && MathJax.startup && MathJax.startup.promise")
-        page.evaluate("() => MathJax.startup.promise.then(() => true)")
-    page.evaluate("() => document.fonts.ready.then(() => true)")
+    """Wait until a page has its fonts and all its pictures."""
+    page.evaluate(READY)

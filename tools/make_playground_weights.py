@@ -1,4 +1,4 @@
-"""Writes the trained model, small enough for a page: book/_extra/playground_digits/weights.js.
+"""Writes the trained model, small enough for a page: book/_extra/playground_digits/weights/*.js.
 
     python tools/make_playground_weights.py
 
@@ -11,13 +11,16 @@ and from a file it may load nothing but a script, so:
   allow, by those of the inputs that are still to be rounded. The answers so err a third as much as with plain rounding.
 - A whole number is written in base 64, one text for the first digits, one for the second: a server's gzip finds that
   the first ones are mostly alike, and the second need the six bits that they take.
+- Manager and experts have a file each: none is so long that a phone, while it reads it, stops answering its reader.
 
-The file also has some test images, chosen without their labels, and what test images usually cost their expert.
+Another file has some test images, chosen without their labels, and what test images usually cost their expert.
 tests/test_playground_digits.py measures how far all of it is from `load_pretrained()`.
 """
 
 import gzip
 import json
+from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -26,13 +29,15 @@ from torch import Tensor, nn
 from moe_lib import MixtureOfExperts, load_pretrained, mnist
 from moe_lib.recipes import invariant_vae
 
-PATH = Path(__file__).resolve().parent.parent / "book" / "_extra" / "playground_digits" / "weights.js"
-HEAD = '"use strict";\n\n// Made by tools/make_playground_weights.py, which says how to read it.\nconst digitsFile = '
+FOLDER = Path(__file__).resolve().parent.parent / "book" / "_extra" / "playground_digits" / "weights"
+HEAD = '"use strict";\n\n// Made by tools/make_playground_weights.py, which says how to read it.\ndigits.take('
+TAIL = ");\n"
 CODE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 # Steps to a layer's standard deviation: what 3 MB for both playgrounds have room for. Small layers can afford any.
 FINENESS = {"connect": 100, "encode": 95, "draw": 120}
 FINE = 2000
+EXPERTS = {"encode", "posterior", "decode", "draw"}  # layers that every expert has its own of
 PLAIN, DOUBTFUL = 48, 24  # test images in the file: drawn by lot, and those of which the manager is least sure
 DAMPING = 1e-2  # how far corrections may lean on what training images never show, as a share of an input's mean square
 
@@ -121,7 +126,7 @@ def quantised(model: MixtureOfExperts, images: Tensor) -> dict[str, tuple[Tensor
     return found
 
 
-# --- The file -------------------------------------------------------------------------------------------------------
+# --- The files ------------------------------------------------------------------------------------------------------
 
 
 def packed(whole: Tensor, step: float) -> dict:
@@ -139,11 +144,34 @@ def unpacked(array: dict) -> Tensor:
     return (whole.double() * array["step"]).float().reshape(array["shape"])
 
 
-def read(path: Path = PATH) -> tuple[MixtureOfExperts, Tensor, dict]:
-    """The model of the page, its images (n, 784), and the rest of the file as it is."""
-    content = json.loads(path.read_text().removeprefix(HEAD).rstrip(";\n"))
-    arrays = {name: unpacked(array) for name, array in content.pop("weights").items()}
-    return model_of(arrays), unpacked(content.pop("images")), content
+def parts_of(numbers: dict[str, tuple[Tensor, float]]) -> dict[str, dict]:
+    """What each file holds of the model: `arrays` by name, of one `expert` or, as its only one, of the manager."""
+    of_experts = [name for name in numbers if name.removesuffix("Bias") in EXPERTS]
+    parts = {"manager": {"expert": 0, "arrays": {name: packed(*numbers[name]) for name in numbers if name not in of_experts}}}
+    for expert in range(len(numbers["draw"][0])):
+        arrays = {name: packed(numbers[name][0][expert], numbers[name][1]) for name in of_experts}
+        parts[f"expert-{expert}"] = {"expert": expert, "arrays": arrays}
+    return parts
+
+
+def joined(parts: Iterable[dict]) -> dict[str, Tensor]:
+    """The model's arrays, out of all its parts."""
+    found: dict[str, dict[int, Tensor]] = defaultdict(dict)
+    for part in parts:
+        for name, array in part["arrays"].items():
+            found[name][part["expert"]] = unpacked(array)
+    return {
+        name: torch.stack([each[expert] for expert in sorted(each)]) if name.removesuffix("Bias") in EXPERTS else each[0]
+        for name, each in found.items()
+    }
+
+
+def read(folder: Path = FOLDER) -> tuple[MixtureOfExperts, Tensor, dict]:
+    """The model of the page, its images (n, 784), and the rest of the files as it is."""
+    texts = {path.stem: path.read_text().removeprefix(HEAD).removesuffix(TAIL) for path in folder.glob("*.js")}
+    parts = {name: json.loads(text) for name, text in texts.items()}
+    rest = parts.pop("examples")
+    return model_of(joined(parts.values())), unpacked(rest.pop("images")), rest
 
 
 @torch.no_grad()
@@ -163,20 +191,22 @@ def choose(model: MixtureOfExperts, images: Tensor) -> Tensor:
 @torch.no_grad()
 def main() -> None:
     train, test = mnist()
-    numbers = quantised(load_pretrained(), train.images[::10])
-    weights = {name: packed(*pair) for name, pair in numbers.items()}
-    model = model_of({name: unpacked(array) for name, array in weights.items()})
+    parts = parts_of(quantised(load_pretrained(), train.images[::10]))
+    model = model_of(joined(parts.values()))
     own = sum(losses_at_mean(model, test.images)).gather(1, model.assign(test.images).unsqueeze(1))
-    content = {
-        "weights": weights,
+    parts["examples"] = {
         "images": packed((255 * test.images[choose(model, test.images)]).round().long(), 1 / 255),
         "doubtful": DOUBTFUL,
         "deviation": model.experts.decoder_std,
         "costs": [round(cost, 2) for cost in own.quantile(torch.linspace(0, 1, 101)).tolist()],
     }
-    text = HEAD + json.dumps(content, separators=(",", ":")) + ";\n"
-    PATH.write_text(text)
-    print(f"{PATH}: {len(text):,} bytes, {len(gzip.compress(text.encode())):,} compressed")
+    FOLDER.mkdir(exist_ok=True)
+    size = 0
+    for name, part in parts.items():
+        text = HEAD + json.dumps(part, separators=(",", ":")) + TAIL
+        (FOLDER / f"{name}.js").write_text(text)
+        size += len(gzip.compress(text.encode()))
+    print(f"{FOLDER}: {len(parts)} files, {size:,} bytes compressed")
 
 
 if __name__ == "__main__":

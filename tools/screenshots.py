@@ -22,8 +22,8 @@ MODES = ("light", "dark")
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pages", nargs="*", metavar="page", help="a page's name without .html; all pages when left out")
-    names = parser.parse_args().pages or sorted(path.stem for path in HTML.glob("*.html"))
+    parser.add_argument("pages", nargs="*", metavar="page", help="a page's name without .html; all when left out")
+    names = parser.parse_args().pages or sorted({path.stem for path in HTML.glob("*.html")} - {"index"})
     if not names:
         sys.exit(f"{HTML} holds no pages: run `make book` first")
     if missing := [name for name in names if not (HTML / f"{name}.html").is_file()]:

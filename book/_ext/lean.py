@@ -27,8 +27,10 @@ STYLES = re.compile(r'\s*<link\b(?=[^>]*\brel="stylesheet")(?![^>]*/formulas\.cs
 SCRIPTS = re.compile(r'<script\b[^>]*\bsrc="([^"?:]+)')
 INLINE = re.compile(r'"data:(?:image|video)/(\w+);base64,([^"]{1000,})"')
 PICTURES = re.compile(r'<(img|video)\b(?![^>]*\bwidth=)(?=[^>]*\b(?:src|poster)="(_images/[^"]+)")')
-# In code: names, punctuation and space have the colour of text anyway, and are half of all elements.
+# Half of all elements do nothing. In code, names, punctuation and space have the colour of text anyway; and a single
+# word need not be kept together inside what can be kept together itself.
 PLAIN = re.compile(r'<span class="(?:nn?|p|w)">([^<]*|<span class="pre">[^<]*</span>)</span>')
+SINGLE = re.compile(r'<code class="([^"]*)"><span class="pre">([^<]*)</span></code>')
 
 STYLESHEET = "_static/book.css"
 PATIENCE = {"img": ' loading="lazy" decoding="async"', "video": ""}  # a film waits by itself, until it is played
@@ -65,6 +67,11 @@ class Stylesheet:
         (folder / STYLESHEET).write_text(stylesheets.embed(rules, folder / "_static"), "utf-8")
 
 
+def sparse(page: str) -> str:
+    """A page without the elements that make no difference."""
+    return SINGLE.sub(r'<code class="\1 pre">\2</code>', PLAIN.sub(r"\1", page))
+
+
 def outside(page: str, folder: Path) -> str:
     """A page with its films and large pictures in files of their own, below `folder`."""
 
@@ -97,7 +104,7 @@ def _finish(stylesheet: Stylesheet, app: Sphinx, exception: Exception | None) ->
     if exception is None and stylesheet.replaced:
         folder = Path(app.outdir)
         for path in folder.glob("*.html"):
-            page = PLAIN.sub(r"\1", path.read_text("utf-8"))
+            page = sparse(path.read_text("utf-8"))
             path.write_text(patient(outside(page, folder), folder), "utf-8")
         stylesheet.write(folder)
 
@@ -105,5 +112,5 @@ def _finish(stylesheet: Stylesheet, app: Sphinx, exception: Exception | None) ->
 def setup(app: Sphinx) -> dict:
     stylesheet = Stylesheet()
     app.connect("html-page-context", partial(_offer, stylesheet))
-    app.connect("build-finished", partial(_finish, stylesheet))
+    app.connect("build-finished", partial(_finish, stylesheet), priority=900)  # last: the theme writes styles then, too
     return {"parallel_read_safe": True, "parallel_write_safe": False}

@@ -75,13 +75,13 @@ def _asks_for(selector: list[Node]) -> set[str]:
 def embed(rules: Iterable[Node], folder: Path) -> str:
     """A stylesheet of these rules; its fonts, found below `folder`, are inside it and hold the signs that it writes.
 
-    Icons and formulas are written by rules of one sign each: `content: "x"`.
+    Icons and formulas are written by rules of one sign each, or of two that make one: `content: "x"`.
     """
     rules = list(rules)
     faces = [rule.serialize() for rule in rules if isinstance(rule, AtRule) and rule.at_keyword == "font-face"]
     others = tinycss2.serialize([rule for rule in rules if getattr(rule, "at_keyword", None) != "font-face"])
     strings = {token.value for rule in rules for token in _tokens(rule) if token.type == "string"}
-    signs = {string for string in strings if len(string) == 1}
+    signs = {sign for string in strings if len(string) <= 2 for sign in string}
     used = [face for face in faces if FAMILY.search(face)[1] in others]
     return "\n".join(filter(None, [*(_with_font(face, folder, signs) for face in used), others]))
 

@@ -2,14 +2,14 @@
 
 /* The trained model, and nothing of the page: a manager that sorts, ten experts that encode and draw.
 
-   The same arithmetic as moe_lib's `load_pretrained()`, on the weights of weights.js, whose batch normalisation is
+   The same arithmetic as moe_lib's `load_pretrained()`, on the weights of weights/*.js, whose batch normalisation is
    folded into its layers. Images are 784 numbers in [0, 1], row by row, 1 the ink.
    tests/test_playground_digits.py holds all of it against PyTorch. */
 
 const digits = (() => {
   const EXPERTS = 10, LATENT = 10, SIDE = 28, PIXELS = SIDE * SIDE;
 
-  /* --- The file --- */
+  /* --- The files --- */
 
   const VALUE = new Uint8Array(128);
   [..."ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"].forEach((letter, value) => {
@@ -17,33 +17,33 @@ const digits = (() => {
   });
 
   /** Whole numbers in base 64, a text for each place, times one step. */
-  function unpack({ shape, step, planes }) {
-    const values = new Float32Array(shape.reduce((a, b) => a * b));
-    const middle = 64 ** planes.length / 2;
-    for (let i = 0; i < values.length; i++) {
-      let whole = 0;
-      for (const plane of planes) whole = 64 * whole + VALUE[plane.charCodeAt(i)];
-      values[i] = step * (whole - middle);
+  function unpack({ step, planes }) {
+    const values = new Float32Array(planes[0].length);
+    for (const plane of planes) {
+      for (let i = 0; i < values.length; i++) values[i] = 64 * values[i] + VALUE[plane.charCodeAt(i)];
     }
+    const middle = 64 ** planes.length / 2;
+    for (let i = 0; i < values.length; i++) values[i] = step * (values[i] - middle);
     return values;
   }
 
-  const weights = {};
-  for (const [name, array] of Object.entries(digitsFile.weights)) weights[name] = unpack(array);
-  const packedImages = unpack(digitsFile.images);
-  const images = Array.from({ length: packedImages.length / PIXELS }, (_, i) =>
-    packedImages.subarray(i * PIXELS, (i + 1) * PIXELS),
-  );
+  const weights = {}; // by layer and expert; the manager is the only one of its kind
+
+  /** What a file of weights/ holds: arrays of the manager or an expert, or images and what else the page shows. */
+  function take({ arrays = {}, expert, images, ...rest }) {
+    for (const [name, array] of Object.entries(arrays)) (weights[name] ??= [])[expert] = unpack(array);
+    Object.assign(digits, rest);
+    if (!images) return;
+    const pixels = unpack(images);
+    for (let from = 0; from < pixels.length; from += PIXELS) digits.images.push(pixels.subarray(from, from + PIXELS));
+  }
 
   /* --- Layers --- */
 
   /** x W + b for the expert's own W (in, out), or the one there is. Most inputs are 0: paper, or a unit that is off. */
   function linear(x, name, expert = 0) {
-    const all = weights[`${name}Bias`], W = weights[name];
-    const size = digitsFile.weights[`${name}Bias`].shape.at(-1);
-    const out = Float64Array.from(all.subarray(expert * size, (expert + 1) * size));
-    let from = expert * x.length * size;
-    for (let i = 0; i < x.length; i++, from += size) {
+    const W = weights[name][expert], out = Float64Array.from(weights[`${name}Bias`][expert]), size = out.length;
+    for (let i = 0, from = 0; i < x.length; i++, from += size) {
       const value = x[i];
       if (value) for (let o = 0; o < size; o++) out[o] += value * W[from + o];
     }
@@ -100,12 +100,10 @@ const digits = (() => {
     return logits.map((logit) => 1 / (1 + Math.exp(-logit)));
   }
 
-  const sigma = digitsFile.deviation;
-  const constant = PIXELS * (Math.log(sigma) + Math.log(2 * Math.PI) / 2);
-
   /** What an image costs an expert, in nats, in two parts: with z at the mean of q(z | x), nothing drawn by lot. */
   function examine(image, expert) {
-    const { mean, variance } = encode(image, expert), drawing = decode(mean, expert);
+    const { mean, variance } = encode(image, expert), drawing = decode(mean, expert), sigma = digits.deviation;
+    const constant = PIXELS * (Math.log(sigma) + Math.log(2 * Math.PI) / 2);
     let squares = 0, kl = 0;
     for (let d = 0; d < PIXELS; d++) squares += (image[d] - drawing[d]) ** 2;
     for (let k = 0; k < LATENT; k++) kl += (variance[k] + mean[k] ** 2 - 1 - Math.log(variance[k])) / 2;
@@ -113,10 +111,8 @@ const digits = (() => {
     return { mean, drawing, reconstruction, kl, loss: reconstruction + kl };
   }
 
-  const { costs } = digitsFile; // percentiles 0 to 100 of what test images cost their expert
+  /** How many of 100 test images cost their expert less; `costs` has the percentiles 0 to 100. */
+  const cheaper = (loss) => digits.costs.filter((cost) => cost < loss).length - (loss > digits.costs[0] ? 1 : 0);
 
-  /** How many of 100 test images cost their expert less. */
-  const cheaper = (loss) => costs.filter((cost) => cost < loss).length - (loss > costs[0] ? 1 : 0);
-
-  return { EXPERTS, LATENT, SIDE, PIXELS, images, doubtful: digitsFile.doubtful, gate, encode, decode, examine, costs, cheaper };
+  return { EXPERTS, LATENT, SIDE, PIXELS, images: [], take, gate, encode, decode, examine, cheaper };
 })();

@@ -16,5 +16,11 @@ function run(name) {
 
 run("startup.js");
 const ready = MathJax.startup.promise.then(() => true);
-const typeset = (tex, display) => MathJax.startup.adaptor.outerHTML(MathJax.tex2chtml(tex, { display }));
+
+function typeset(tex, display) {
+  const { adaptor } = MathJax.startup, formula = MathJax.tex2chtml(tex, { display });
+  if (display) adaptor.setAttribute(formula, "tabindex", "0"); // what is too wide for a phone scrolls, by keyboard too
+  return adaptor.outerHTML(formula);
+}
+
 const stylesheet = () => MathJax.startup.adaptor.textContent(MathJax.chtmlStylesheet());

@@ -66,13 +66,20 @@ def run_all(
     """Runs `one(config, seed)` for each pair that the results file does not hold yet, and writes after each.
 
     `one` returns {"metrics", "seconds", "device"}. An experiment that was killed so goes on where it stopped.
+
+    Raises:
+        ValueError: if the file holds finished runs that `runs` does not name; it says which, and throws none away.
     """
     try:
         done = load_results(name)["runs"]
     except FileNotFoundError:
         done = []
     wanted = list(runs)
-    done = [run for run in done if (run["config"], run["seed"]) in wanted]
+    if strays := [run for run in done if (run["config"], run["seed"]) not in wanted]:
+        raise ValueError(
+            f"{name} has {len(strays)} finished runs that are not asked for, the first with {strays[0]['config']}, "
+            f"seed {strays[0]['seed']}: name them again in {code}, or take them out of {name}.json by hand"
+        )
     for i, (config, seed) in enumerate(wanted, 1):
         if any(run["config"] == config and run["seed"] == seed for run in done):
             continue

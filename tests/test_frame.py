@@ -71,7 +71,7 @@ def test_the_sitemap_lists_every_page():
 
 
 def test_a_dead_end_leads_back_from_any_depth():
-    links = [link["href"] for link in read("404").find_all(href=True)]
+    links = [link["href"] for link in read("404").find_all("a", href=True)]
     assert links
     assert all(link.startswith(BASE) and (HTML / link.removeprefix(BASE)).is_file() for link in links)
     assert not read("404").find_all(src=True)

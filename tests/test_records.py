@@ -119,5 +119,8 @@ def test_an_experiment_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
     assert calls == [(0, 0), (0, 1), (1, 0), (1, 0), (1, 1)], "only the interrupted run is made again"
     kept = json.loads((tmp_path / "trial.json").read_text())["runs"]
     assert [(run["config"]["w"], run["seed"]) for run in kept] == [(0, 0), (0, 1), (1, 0), (1, 1)]
-    run_all("trial", "what", "unit", "code", runs[:1], one)
+    run_all("trial", "what", "unit", "code", runs, one)
     assert len(calls) == 5, "nothing is left to do"
+    with pytest.raises(ValueError, match=r"3 finished runs .* \{'w': 0\}, seed 1: .* by hand"):
+        run_all("trial", "what", "unit", "code", runs[:1], one)
+    assert json.loads((tmp_path / "trial.json").read_text())["runs"] == kept, "and nothing is lost"

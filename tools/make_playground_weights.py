@@ -37,7 +37,6 @@ CODE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 # Steps to a layer's standard deviation: what 3 MB for both playgrounds have room for. Small layers can afford any.
 FINENESS = {"connect": 100, "encode": 95, "draw": 120}
 FINE = 2000
-EXPERTS = {"encode", "posterior", "decode", "draw"}  # layers that every expert has its own of
 PLAIN, DOUBTFUL = 48, 24  # test images in the file: drawn by lot, and those of which the manager is least sure
 DAMPING = 1e-2  # how far corrections may lean on what training images never show, as a share of an input's mean square
 
@@ -144,12 +143,17 @@ def unpacked(array: dict) -> Tensor:
     return (whole.double() * array["step"]).float().reshape(array["shape"])
 
 
+def of_experts(name: str) -> bool:
+    """Whether every expert has such an array of its own."""
+    return name.removesuffix("Bias") in ("encode", "posterior", "decode", "draw")
+
+
 def parts_of(numbers: dict[str, tuple[Tensor, float]]) -> dict[str, dict]:
     """What each file holds of the model: `arrays` by name, of one `expert` or, as its only one, of the manager."""
-    of_experts = [name for name in numbers if name.removesuffix("Bias") in EXPERTS]
-    parts = {"manager": {"expert": 0, "arrays": {name: packed(*numbers[name]) for name in numbers if name not in of_experts}}}
+    shared = {name: packed(*pair) for name, pair in numbers.items() if not of_experts(name)}
+    parts = {"manager": {"expert": 0, "arrays": shared}}
     for expert in range(len(numbers["draw"][0])):
-        arrays = {name: packed(numbers[name][0][expert], numbers[name][1]) for name in of_experts}
+        arrays = {name: packed(whole[expert], step) for name, (whole, step) in numbers.items() if of_experts(name)}
         parts[f"expert-{expert}"] = {"expert": expert, "arrays": arrays}
     return parts
 
@@ -160,10 +164,8 @@ def joined(parts: Iterable[dict]) -> dict[str, Tensor]:
     for part in parts:
         for name, array in part["arrays"].items():
             found[name][part["expert"]] = unpacked(array)
-    return {
-        name: torch.stack([each[expert] for expert in sorted(each)]) if name.removesuffix("Bias") in EXPERTS else each[0]
-        for name, each in found.items()
-    }
+    stacked = {name: torch.stack([each[expert] for expert in sorted(each)]) for name, each in found.items()}
+    return {name: array if of_experts(name) else array[0] for name, array in stacked.items()}
 
 
 def read(folder: Path = FOLDER) -> tuple[MixtureOfExperts, Tensor, dict]:

@@ -64,7 +64,8 @@ class Stylesheet:
         scripts = sorted({script for page in pages for script in SCRIPTS.findall(page)})
         known = stylesheets.words("\n".join([*pages, *((folder / script).read_text("utf-8") for script in scripts)]))
         rules = [rule for path in self.replaced for rule in stylesheets.keep(stylesheets.read(folder / path), known)]
-        (folder / STYLESHEET).write_text(stylesheets.embed(rules, folder / "_static"), "utf-8")
+        css = f"/* Of {', '.join(self.replaced)} */\n{stylesheets.embed(rules, folder / '_static')}"
+        (folder / STYLESHEET).write_text(css, "utf-8")
 
 
 def sparse(page: str) -> str:
@@ -94,7 +95,9 @@ def patient(page: str, folder: Path) -> str:
     return PICTURES.sub(reserve, page)
 
 
-def _offer(stylesheet: Stylesheet, app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+def _offer(
+    stylesheet: Stylesheet, app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object
+) -> None:
     # For _templates/layout.html. The search page adds scripts of its own that need the others at once.
     context["lean"] = drop if pagename == "search" else lean
     context["restyle"] = stylesheet.restyle

@@ -9,7 +9,7 @@ import base64
 import io
 import re
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import tinycss2
@@ -67,8 +67,7 @@ def keep(rules: Iterable[Node], known: set[str]) -> Iterator[Node]:
 
 def _asks_for(selector: list[Node]) -> set[str]:
     """Classes and ids that a selector cannot do without; what stands in brackets, as in :not(.x), is left aside."""
-    pairs = zip(selector, selector[1:], strict=False)
-    classes = {after.value for before, after in pairs if before == "." and isinstance(after, IdentToken)}
+    classes = {after.value for before, after in pairwise(selector) if before == "." and isinstance(after, IdentToken)}
     return classes | {token.value for token in selector if token.type == "hash"}
 
 

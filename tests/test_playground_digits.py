@@ -590,6 +590,28 @@ def test_light_and_dark(desk):
     assert page.page.locator(".pgd-badge.pg-e4").first.evaluate(ring) == f"rgb({red}, {green}, {blue})"
 
 
+def test_one_sees_the_weights_arrive(chromium):
+    page = recorded_page(chromium, Visit(PAGE.name), viewport=DESKTOP)
+    held = []
+    page.route("**/weights/examples.js", lambda route: held.append(route))
+    page.goto(PAGE.as_uri(), wait_until="commit")
+    page.wait_for_function("document.querySelector('#digits-draw progress')?.value === 11")
+    assert page.locator("#digits-draw progress").get_attribute("max") == "12"
+    held[0].continue_()
+    page.locator("#digits-draw .pgd-table").wait_for()
+    assert page.locator("progress").count() == 0
+    page.context.close()
+
+
+def test_weights_that_do_not_arrive_are_told(chromium):
+    page = recorded_page(chromium, Visit(PAGE.name), viewport=DESKTOP)
+    page.route("**/weights/expert-3.js", lambda route: route.abort())
+    page.goto(PAGE.as_uri())
+    page.get_by_text("A part of the model has not arrived").wait_for()
+    assert page.locator(".pgd-table").count() == 0
+    page.context.close()
+
+
 def test_without_javascript_the_page_says_so(chromium):
     page = recorded_page(chromium, Visit(PAGE.name), viewport=DESKTOP, java_script_enabled=False)
     page.goto(PAGE.as_uri())

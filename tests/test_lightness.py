@@ -7,6 +7,7 @@ from base64 import b64decode, b64encode
 
 import formulas
 import freshness
+import imageio_ffmpeg
 import lean
 import pytest
 import stylesheets
@@ -14,6 +15,8 @@ import tinycss2
 from bs4 import BeautifulSoup
 from fontTools.ttLib import TTFont
 from PIL import Image
+from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace
 
 HTML = freshness.BOOK / "_build" / "html"
 SANS = next(formulas.MATHJAX.rglob("MathJax_SansSerif-Regular.woff"))
@@ -38,6 +41,7 @@ def shown(css: str, known: set[str]) -> str:
         ("[class~=gone], p:hover{a:1}", "[class~=gone], p:hover{a:1}"),
         ("@media print{.here{a:1}.gone{a:1}}", "@media print{.here{a:1}}"),
         ("@media print{.gone{a:1}}@media (width > 1px){@supports (a: 1){.gone{a:1}}}", ""),
+        (".w-1\\/2{a:1}", ".w-1\\/2{a:1}"),  # no word, so nobody knows
         ("@keyframes turn{from{a:1}}", "@keyframes turn{from{a:1}}"),
         ("/* a remark *//*! a licence */", "/*! a licence */"),
     ],
@@ -56,6 +60,10 @@ def test_imports_are_followed(tmp_path):
     (tmp_path / "deep" / "a.css").write_text('@import "../b.css";\n.a{x:1}')
     (tmp_path / "b.css").write_text(".b{x:1}")
     assert tinycss2.serialize(stylesheets.read(tmp_path / "deep" / "a.css")) == ".b{x:1}.a{x:1}"
+    for beyond in ("@import url(b.css);", '@import "b.css" print;'):
+        (tmp_path / "c.css").write_text(beyond)
+        with pytest.raises(ValueError, match="@import"):
+            list(stylesheets.read(tmp_path / "c.css"))
 
 
 def test_a_faulty_stylesheet_is_refused():
@@ -72,6 +80,7 @@ def test_a_font_holds_the_signs_that_are_written():
     write = "p{font-family: F} b::before{content: 'x'} i::before{content: '\\3a9 y'} u::before{content: 'unlike'}"
     (font,) = fonts_in(stylesheets.embed(stylesheets.parse(face + write), formulas.MATHJAX))
     assert set(font.getBestCmap()) == {ord(sign) for sign in "xyΩ"}
+    assert "Open Font License" in font["name"].getDebugName(13) and font["name"].getDebugName(1) is None
     assert len(stylesheets.subset(SANS, {"x", "y"})) < SANS.stat().st_size / 10
     for css in (face, face + "p{font-family: F}", face + "b::before{content: 'x'}"):  # no use, no sign, no mention
         assert not fonts_in(stylesheets.embed(stylesheets.parse(css), formulas.MATHJAX))
@@ -88,9 +97,44 @@ def test_a_formula_is_html_and_mathml():
     assert 'tabindex="0"' in formulas.typeset("a", True) and "tabindex" not in html
 
 
-def test_a_formula_that_mathjax_rejects_is_told():
-    assert "Missing close brace" in formulas.REJECTED.search(formulas.typeset(r"\frac{a", False))[1]
-    assert formulas.REJECTED.search(formulas.typeset(r"\frac{a}{b}", False)) is None
+@pytest.mark.parametrize(
+    ("tex", "error"),
+    [(r"\frac{a", "Missing close brace"), (r"\smu x", "Undefined control sequence \\smu"), ("a", None)],
+)
+def test_a_formula_that_mathjax_rejects_is_told(tex, error):
+    found = formulas.REJECTED.search(formulas.typeset(tex, False))
+    assert (found and found[1]) == error
+
+
+PAGE = r"""
+Formulas
+========
+
+:math:`a` and :eq:`one` and :math:`\smu`
+
+.. math:: b = c
+   :label: one
+
+.. math::
+
+   d &= e \\
+   f &= g
+"""
+
+
+def test_a_page_has_its_formulas_their_numbers_and_their_lines(tmp_path):
+    (tmp_path / "index.rst").write_text(PAGE)
+    settings = {"extensions": ["formulas"], "html_math_renderer": "formulas", "project": "p"}
+    told = io.StringIO()
+    with docutils_namespace():
+        Sphinx(tmp_path, None, tmp_path / "html", tmp_path / "trees", "html", settings, None, told).build()
+    (warning,) = [line for line in told.getvalue().splitlines() if "WARNING" in line]
+    assert r"MathJax rejects '\\smu': Undefined control sequence" in warning and "index.rst:5" in warning
+    page = BeautifulSoup((tmp_path / "html" / "index.html").read_text("utf-8"), "html.parser")
+    assert len(page.select(".math mjx-container")) == 4
+    assert page.select_one("#equation-one .eqno").get_text().startswith("(1)")
+    assert len(page.select("mjx-mtable mjx-mtr")) == 2
+    assert page.select_one('link[href^="_static/formulas.css?v="]')
 
 
 def test_no_sign_of_a_formula_is_missing():
@@ -106,54 +150,108 @@ def test_no_sign_of_a_formula_is_missing():
 
 # --- Pages ------------------------------------------------------------------------------------------------------------
 
+LINKS = """<link rel="stylesheet" href="../_static/a.css?v=1"/> <link rel="icon" href="../i.svg">
+<link rel="stylesheet" href="../_static/formulas.css?v=2"><link href="../_static/b.css" rel="stylesheet">
+<link rel="stylesheet" href="https://a.example/c.css"><link rel="stylesheet" media="print" href="d.css">"""
 
-def test_code_keeps_its_text_and_its_colours():
-    code = '<span></span><span class="k">def</span><span class="w"> </span><span class="nn">f</span><b class="n">x</b>'
-    assert lean.sparse(code) == '<span></span><span class="k">def</span> f<b class="n">x</b>'
+
+def test_one_stylesheet_takes_the_place_of_the_others():
+    one = lean.Stylesheet()
+    head = BeautifulSoup(one.restyle("../_static/book.css", LINKS), "html.parser")
+    kept = ["../i.svg", "../_static/formulas.css?v=2", "https://a.example/c.css", "d.css", "../_static/book.css"]
+    assert [link["href"] for link in head.find_all("link")] == kept
+    assert list(one.replaced) == ["_static/a.css", "_static/b.css"]
+    assert one.restyle("book.css", "<title>none</title>") == "<title>none</title>"
+
+
+def test_code_keeps_its_text():
+    code = '<pre><span></span><b class="k">def</b><span class="w"> </span><span class="nn">f</span></pre>'
+    assert lean.sparse(code) == '<pre><span></span><b class="k">def</b> f</pre>'
     word = '<code class="literal"><span class="pre">fit</span></code>'
     assert lean.sparse(word) == '<code class="literal pre">fit</code>'
     two = '<code class="literal"><span class="pre">a</span> <span class="pre">b</span></code>'
-    for kept in (two, '<span class="n"><i>x</i></span>'):
+    for kept in (two, '<pre><span class="n"><i>x</i></span></pre>', '<span class="p">no code</span>'):
         assert lean.sparse(kept) == kept
 
 
+@pytest.mark.browser
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_code_keeps_its_colours(chromium, mode):
+    page = chromium.new_page(color_scheme=mode)
+    page.goto((HTML / "01_cheating.html").as_uri())
+    color = """name => {
+      const code = document.querySelector(".highlight pre");
+      code.insertAdjacentHTML("beforeend", `<span class="${name}">x</span>`);
+      return [code, code.lastChild].map((node) => getComputedStyle(node).color);
+    }"""
+    for name in ("n", "nn", "p", "w"):
+        code, word = page.evaluate(color, name)
+        assert code == word, name
+    code, word = page.evaluate(color, "k")
+    assert code != word
+    page.close()
+
+
 def test_a_large_picture_gets_a_file_and_has_its_room(tmp_path):
-    (tmp_path / "_images").mkdir()
-    noise = Image.effect_noise((60, 40), 99)
-    noise.save(path := tmp_path / "_images" / "noise.png")
-    noise.save(buffer := io.BytesIO(), "PNG")
-    data = b64encode(buffer.getvalue()).decode()
-    page = f'<img src="data:image/png;base64,{data}"><video poster="_images/noise.png"></video><img src="other.png">'
-    made = lean.outside(page, tmp_path)
-    assert "data:" not in made and (tmp_path / re.search(r'src="([^"]+)"', made)[1]).read_bytes() == buffer.getvalue()
-    made = lean.patient(made, tmp_path)
-    assert made.count('width="60" height="40"') == 2 and made.count('loading="lazy"') == 1
-    assert lean.patient(made, tmp_path) == made and path.exists()
+    Image.effect_noise((60, 40), 99).save(buffer := io.BytesIO(), "PNG")
+    inline = f'<img src="data:image/png;base64,{b64encode(buffer.getvalue()).decode()}">'
+    for place, start in ((tmp_path, ""), (tmp_path / "deep", "../")):
+        place.mkdir(exist_ok=True)
+        page = lean.outside(inline, place, tmp_path / "_images")
+        (source,) = re.findall(rf'src="({start}_images/[0-9a-f]+\.png)"', page)
+        assert (place / source).read_bytes() == buffer.getvalue()
+        page = lean.patient(page + '<img src="other.png">', place)
+        assert re.findall(r'loading="lazy" decoding="async" width="60" height="40"', page) and page.count("width") == 1
+        assert lean.patient(page, place) == page
     small = '<img src="data:image/png;base64,AAAA">'
-    assert lean.outside(small, tmp_path) == small
+    assert lean.outside(small, tmp_path, tmp_path) == small
+
+
+def test_a_film_has_its_own_room_and_not_that_of_its_poster(tmp_path):
+    (tmp_path / "_images").mkdir()
+    film = imageio_ffmpeg.write_frames(tmp_path / "_images" / "f.mp4", (64, 48), quality=1)
+    film.send(None)
+    film.send(bytes(64 * 48 * 3))
+    film.close()
+    page = '<video controls poster="p.png"><source src="_images/f.mp4"></video>'
+    assert lean.patient(page, tmp_path).startswith('<video width="64" height="48" controls')
 
 
 def test_pictures_of_the_book_wait_and_have_their_room():
     texts = [path.read_text("utf-8") for path in HTML.glob("*.html")]
-    found = [tag for text in texts for tag in BeautifulSoup(text, "html.parser").select("img[src^=_images], [poster]")]
+    found = [tag for text in texts for tag in BeautifulSoup(text, "html.parser").select("img[src^=_images], video")]
     assert len(found) > 50
-    assert all(tag.has_attr("width") and tag.has_attr("height") for tag in found)
+    assert all(tag["width"].isdigit() and tag["height"].isdigit() for tag in found)
     assert all(tag["loading"] == "lazy" for tag in found if tag.name == "img")
     assert not any(lean.INLINE.search(text) for text in texts)
 
 
-# What applies to anything in a page as it stands, hovered or not, must have come through.
+def test_what_stylesheets_refer_to_is_there():
+    for path in (HTML / lean.STYLESHEET, HTML / "_static" / formulas.STYLESHEET):
+        named = re.findall(r"url\(\"?((?!\"?data:)[^)\"]+)", path.read_text("utf-8"))
+        assert not [name for name in named if not (path.parent / name).is_file()]
+
+
+# What applies to anything in a page as it stands, hovered or not, must have come through: in the same order, and under
+# the same conditions.
 MISSING = r"""async ([whole, small]) => {
   const STATE = /::?(?:hover|active|visited|target|checked|disabled|focus[\w-]*)|::?(?:before|after|marker|-\w[\w-]*)/g;
-  const all = (rules) => [...rules].flatMap((rule) => [rule, ...all(rule.cssRules ?? [])]).filter((rule) => rule.style);
-  const selectors = (rule) => (rule.selectorText ?? "").split(/,(?![^(]*\))/).map((selector) => selector.trim());
-  const read = async (css) => all((await new CSSStyleSheet().replace(css)).cssRules).flatMap((rule) =>
-    selectors(rule).filter(Boolean).map((selector) => ({ selector, said: selector + rule.style.cssText })));
   const atRest = (selector) => selector.replace(STATE, ":is(*)").replaceAll(":not(:is(*))", "");
-  const asked = ({ selector }) => document.querySelector(atRest(selector));
-  const there = new Set((await read(small)).map(({ said }) => said));
-  const needed = (await read(whole)).filter(asked);
-  return [needed.length, needed.filter(({ said }) => !there.has(said)).map(({ selector }) => selector)];
+  const split = (selectors) => selectors.split(/,(?![^(]*\))/).map((selector) => selector.trim());
+  const flat = (rules, when = "") => [...rules].flatMap((rule) => [
+    ...(rule.selectorText ? split(rule.selectorText) : []).map((selector) => [selector, when + rule.style.cssText]),
+    ...flat(rule.cssRules ?? [], `${when}${rule.conditionText ?? ""} `),
+  ]);
+  const read = async (css) => flat((await new CSSStyleSheet().replace(css)).cssRules);
+  const there = (await read(small)).map(String), needed = (await read(whole)).filter(([selector]) =>
+    document.querySelector(atRest(selector)));
+  let from = 0;
+  const missing = needed.filter((rule) => {
+    const at = there.indexOf(String(rule), from);
+    if (at >= 0) from = at + 1;
+    return at < 0;
+  });
+  return [needed.length, missing.map(([selector]) => selector)];
 }"""
 
 
@@ -179,7 +277,9 @@ def test_what_pages_need_is_in_the_small_stylesheet(chromium):
     page.locator(".primary-toggle:visible").click()
     page.locator("dialog[open]").wait_for()
     assert not page.evaluate(MISSING, [whole, small])[1]
-    assert page.evaluate(MISSING, [whole + "p:hover > code{color:red}", small])[1] == ["p:hover > code"]
+    a, b, print_only = "p{top:0}", "p:hover > code{top:1px}", "@media print{p{top:0}}"
+    for other, lost in ((b, ["p"]), (a, ["p:hover > code"]), (b + a, ["p:hover > code"]), (print_only + b, ["p"])):
+        assert page.evaluate(MISSING, [a + b, other])[1] == lost
     page.close()
 
 

@@ -2,8 +2,11 @@
 
 MathJax does it, as it would in the browser: a formula becomes HTML for the eye and MathML for screen readers. Its signs
 come from fonts that hold what the book uses and no more, inside one small stylesheet.
+
+All formulas of the book go through one MathJax: what one of them defines, as by \\newcommand, holds for the later ones.
 """
 
+import atexit
 import json
 import re
 from functools import cache
@@ -16,6 +19,7 @@ from py_mini_racer import MiniRacer
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util.logging import getLogger
+from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
 
 MATHJAX = Path(str(files("sphinx-mathjax-offline"))) / "static" / "mathjax"
@@ -27,6 +31,7 @@ REJECTED = re.compile(r'data-mjx-error="([^"]*)"')
 def _mathjax() -> MiniRacer:
     """MathJax in a JavaScript engine; it remembers which signs it has used."""
     engine = MiniRacer()
+    atexit.register(engine.close)  # while its thread can still answer
     scripts = {path.relative_to(MATHJAX).as_posix(): path.read_text("utf-8") for path in MATHJAX.rglob("*.js")}
     engine.eval(f"const FILES = {json.dumps(scripts)};")
     engine.eval(Path(__file__).with_name("typeset.js").read_text("utf-8"))
@@ -50,6 +55,15 @@ def _is_math(node: nodes.Node) -> bool:
     return isinstance(node, nodes.math | nodes.math_block)
 
 
+def _html(node: nodes.math | nodes.math_block) -> str:
+    """A formula of a page as HTML; lines of one that has several are aligned, as Sphinx has it."""
+    tex, display = node.astext(), isinstance(node, nodes.math_block)
+    if display and not node.get("nowrap"):
+        tex = r"\\".join(part for part in re.split(r"\n\s*\n", tex) if part.strip())
+        tex = rf"\begin{{split}}{tex}\end{{split}}" if r"\\" in tex and r"\begin" not in tex else tex
+    return typeset(tex, display)
+
+
 def _write_stylesheet(app: Sphinx, env: BuildEnvironment) -> None:
     # Before any page is written, because pages name it together with a checksum.
     pages = [env.get_doctree(page) for page in sorted(env.found_docs)] if app.builder.format == "html" else []
@@ -57,8 +71,7 @@ def _write_stylesheet(app: Sphinx, env: BuildEnvironment) -> None:
     if formulas:
         path = Path(app.outdir) / "_static" / STYLESHEET
         path.parent.mkdir(parents=True, exist_ok=True)
-        html = "".join(typeset(node.astext(), isinstance(node, nodes.math_block)) for node in formulas)
-        path.write_text(stylesheet(html), "utf-8")
+        path.write_text(stylesheet("".join(map(_html, formulas))), "utf-8")
 
 
 def _link_stylesheet(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
@@ -67,12 +80,16 @@ def _link_stylesheet(app: Sphinx, pagename: str, templatename: str, context: dic
 
 
 def _visit(writer: HTML5Translator, node: nodes.math | nodes.math_block) -> None:
-    display = isinstance(node, nodes.math_block)
-    html = typeset(node.astext(), display)
+    html = _html(node)
     if error := REJECTED.search(html):
         getLogger(__name__).warning("MathJax rejects %r: %s", node.astext(), error[1], location=node)
-    tag = "div" if display else "span"
-    writer.body.append(f"{writer.starttag(node, tag, '', CLASS='math notranslate nohighlight')}{html}</{tag}>")
+    tag = "div" if isinstance(node, nodes.math_block) else "span"
+    writer.body.append(writer.starttag(node, tag, "", CLASS="math notranslate nohighlight"))
+    if node.get("number"):
+        writer.body.append(f'<span class="eqno">({get_node_equation_number(writer, node)})')
+        writer.add_permalink_ref(node, "Link to this equation")
+        writer.body.append("</span>")
+    writer.body.append(f"{html}</{tag}>")
     raise nodes.SkipNode
 
 

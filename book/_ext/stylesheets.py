@@ -2,11 +2,12 @@
 
 A theme styles everything that some book might show, and names two thousand icons; this book needs a tenth of it. What
 stays is what a page or one of its scripts mentions: a rule goes only if a class or an id that it asks for is a word
-that occurs nowhere.
+that occurs nowhere. (So a script must write the names of its classes out, and not put them together.)
 """
 
 import base64
 import io
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from itertools import groupby, pairwise
@@ -19,6 +20,7 @@ from tinycss2.ast import AtRule, IdentToken, LiteralToken, Node, QualifiedRule
 
 NESTED = {"media", "supports", "layer"}  # at-rules that hold rules
 WORD = re.compile(r"[\w-]+")
+LEGAL = [0, 13, 14]  # of a font's names: copyright, licence and where to read it; its own name is reserved
 FAMILY = re.compile(r"font-family:\s*([^;}]+)")
 FONT = re.compile(r"url\(\"?[^\"()]*?([\w-]+\.woff2?)\"?\)")  # the first source of a font, by its file's name
 
@@ -41,7 +43,10 @@ def read(path: Path) -> Iterator[Node]:
     """The rules of a stylesheet's file, and in their places those of the files that it imports."""
     for rule in parse(path.read_text("utf-8")):
         if isinstance(rule, AtRule) and rule.at_keyword == "import":
-            yield from read(path.parent / next(token.value for token in rule.prelude if token.type == "string"))
+            named = [token for token in rule.prelude if token.type != "whitespace"]
+            if [token.type for token in named] != ["string"]:
+                raise ValueError(f'{path}: only @import "file.css"; can be followed, not {rule.serialize()}')
+            yield from read(path.parent / named[0].value)
         else:
             yield rule
 
@@ -66,9 +71,12 @@ def keep(rules: Iterable[Node], known: set[str]) -> Iterator[Node]:
 
 
 def _asks_for(selector: list[Node]) -> set[str]:
-    """Classes and ids that a selector cannot do without; what stands in brackets, as in :not(.x), is left aside."""
+    """Classes and ids that a selector cannot do without.
+
+    Left aside is what stands in brackets, as in :not(.x), and what is no plain word: such rules stay.
+    """
     classes = {after.value for before, after in pairwise(selector) if before == "." and isinstance(after, IdentToken)}
-    return classes | {token.value for token in selector if token.type == "hash"}
+    return set(filter(WORD.fullmatch, classes | {token.value for token in selector if token.type == "hash"}))
 
 
 def embed(rules: Iterable[Node], folder: Path) -> str:
@@ -101,12 +109,13 @@ def _with_font(face: str, folder: Path, signs: set[str]) -> str:
 
 
 def subset(path: Path, signs: set[str]) -> bytes:
-    """A font with these signs only, as WOFF2; empty if it has none of them."""
-    font = TTFont(path)
+    """A font with these signs only, as WOFF2, and with its licence; empty if it has none of them."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells what it takes out, a page for each font
+    font = TTFont(path, recalcTimestamp=False)  # the same font today and tomorrow
     found = {ord(sign) for sign in signs} & set(font.getBestCmap())
     if not found:
         return b""
-    options = Options(flavor="woff2", hinting=False, layout_features=[], drop_tables=["FFTM"])
+    options = Options(flavor="woff2", hinting=False, layout_features=[], drop_tables=["FFTM"], name_IDs=LEGAL)
     subsetter = Subsetter(options)
     subsetter.populate(unicodes=found)
     subsetter.subset(font)

@@ -6,6 +6,7 @@ const PARTS = ["core", "adaptors/liteDOM", "input/tex-full", "output/chtml", "ou
 var MathJax = {
   loader: { load: PARTS, paths: { mathjax: "" }, require: (path) => run(path.slice(1)) },
   startup: { typeset: false },
+  tex: { packages: { "[-]": ["noundefined"] } }, // a command that does not exist is an error, not red text
   chtml: { fontURL: "fonts" },
 };
 
@@ -19,7 +20,12 @@ const ready = MathJax.startup.promise.then(() => true);
 
 function typeset(tex, display) {
   const { adaptor } = MathJax.startup, formula = MathJax.tex2chtml(tex, { display });
-  if (display) adaptor.setAttribute(formula, "tabindex", "0"); // what is too wide for a phone scrolls, by keyboard too
+  if (display) {
+    // What is too wide for a phone scrolls, by keyboard too, and without a script in the page.
+    Object.entries({ tabindex: "0", role: "group", "aria-label": "formula" }).forEach(([name, value]) =>
+      adaptor.setAttribute(formula, name, value),
+    );
+  }
   return adaptor.outerHTML(formula);
 }
 

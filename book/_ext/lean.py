@@ -104,7 +104,7 @@ class Stylesheet:
     def write(self, folder: Path, pages: dict[Path, str]) -> str:
         """Writes what pages and their scripts may use, and tells a checksum of it."""
         scripts = {(path.parent / script).resolve() for path in pages for script in SCRIPTS.findall(pages[path])}
-        texts = [*pages.values(), *(script.read_text("utf-8") for script in sorted(scripts))]
+        texts = [*pages.values(), *(script.read_text("utf-8") for script in sorted(scripts) if script.is_file())]
         known = stylesheets.words("\n".join(texts))
         rules = [rule for path in self.replaced for rule in stylesheets.keep(stylesheets.read(folder / path), known)]
         css = f"/* Of {', '.join(self.replaced)} */\n{stylesheets.embed(rules, folder / '_static')}"

@@ -6,7 +6,6 @@ import xml.etree.ElementTree as ElementTree
 from base64 import b64decode, b64encode
 
 import formulas
-import freshness
 import imageio_ffmpeg
 import lean
 import pytest
@@ -17,8 +16,8 @@ from fontTools.ttLib import TTFont
 from PIL import Image
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
+from test_site import HTML
 
-HTML = freshness.BOOK / "_build" / "html"
 SANS = next(formulas.MATHJAX.rglob("MathJax_SansSerif-Regular.woff"))
 
 

@@ -111,29 +111,25 @@ class Stylesheet:
         (folder / STYLESHEET).write_text(css, "utf-8")
         return hashlib.sha256(css.encode()).hexdigest()[:8]
 
+    def offer(self, app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+        # For _templates/layout.html. The search page adds scripts of its own that need the others at once.
+        context["lean"] = drop if pagename == "search" else lean
+        context["restyle"] = partial(self.restyle, context["pathto"](STYLESHEET, 1))
 
-def _offer(
-    stylesheet: Stylesheet, app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object
-) -> None:
-    # For _templates/layout.html. The search page adds scripts of its own that need the others at once.
-    context["lean"] = drop if pagename == "search" else lean
-    context["restyle"] = partial(stylesheet.restyle, context["pathto"](STYLESHEET, 1))
-
-
-def _finish(stylesheet: Stylesheet, app: Sphinx, exception: Exception | None) -> None:
-    if exception or not stylesheet.replaced:
-        return
-    folder = Path(app.outdir)
-    pages = {path: page for path in folder.rglob("*.html") if STYLESHEET in (page := path.read_text("utf-8"))}
-    for path, page in pages.items():
-        pages[path] = patient(outside(sparse(page), path.parent, folder / "_images"), path.parent)
-    version = stylesheet.write(folder, pages)
-    for path, page in pages.items():
-        path.write_text(NAMED.sub(rf'\1?v={version}"', page), "utf-8")
+    def finish(self, app: Sphinx, exception: Exception | None) -> None:
+        if exception or not self.replaced:
+            return
+        folder = Path(app.outdir)
+        pages = {path: page for path in folder.rglob("*.html") if STYLESHEET in (page := path.read_text("utf-8"))}
+        for path, page in pages.items():
+            pages[path] = patient(outside(sparse(page), path.parent, folder / "_images"), path.parent)
+        version = self.write(folder, pages)
+        for path, page in pages.items():
+            path.write_text(NAMED.sub(rf'\1?v={version}"', page), "utf-8")
 
 
 def setup(app: Sphinx) -> dict:
     stylesheet = Stylesheet()
-    app.connect("html-page-context", partial(_offer, stylesheet))
-    app.connect("build-finished", partial(_finish, stylesheet), priority=900)  # last: the theme writes styles then, too
+    app.connect("html-page-context", stylesheet.offer)
+    app.connect("build-finished", stylesheet.finish, priority=900)  # last: the theme writes styles then, too
     return {"parallel_read_safe": True, "parallel_write_safe": False}

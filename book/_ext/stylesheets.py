@@ -18,6 +18,8 @@ from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont
 from tinycss2.ast import AtRule, IdentToken, LiteralToken, Node, QualifiedRule
 
+logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells what it takes out, a page for each font
+
 NESTED = {"media", "supports", "layer"}  # at-rules that hold rules
 WORD = re.compile(r"[\w-]+")
 LEGAL = [0, 13, 14]  # of a font's names: copyright, licence and where to read it; its own name is reserved
@@ -84,13 +86,14 @@ def embed(rules: Iterable[Node], folder: Path) -> str:
 
     Icons and formulas are written by rules of one sign each, or of two that make one: `content: "x"`.
     """
-    rules = list(rules)
-    faces = [rule.serialize() for rule in rules if isinstance(rule, AtRule) and rule.at_keyword == "font-face"]
-    others = tinycss2.serialize([rule for rule in rules if getattr(rule, "at_keyword", None) != "font-face"])
-    strings = {token.value for rule in rules for token in _tokens(rule) if token.type == "string"}
+    faces, others = [], []
+    for rule in rules:
+        (faces if isinstance(rule, AtRule) and rule.at_keyword == "font-face" else others).append(rule)
+    strings = {token.value for rule in others for token in _tokens(rule) if token.type == "string"}
     signs = {sign for string in strings if len(string) <= 2 for sign in string}
-    used = [face for face in faces if FAMILY.search(face)[1] in others]
-    return "\n".join(filter(None, [*(_with_font(face, folder, signs) for face in used), others]))
+    text = tinycss2.serialize(others)
+    used = [face for face in map(Node.serialize, faces) if FAMILY.search(face)[1] in text]
+    return "\n".join(filter(None, [*(_with_font(face, folder, signs) for face in used), text]))
 
 
 def _tokens(node: Node) -> Iterator[Node]:
@@ -110,16 +113,14 @@ def _with_font(face: str, folder: Path, signs: set[str]) -> str:
 
 def subset(path: Path, signs: set[str]) -> bytes:
     """A font with these signs only, as WOFF2, and with its licence; empty if it has none of them."""
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells what it takes out, a page for each font
     font = TTFont(path, recalcTimestamp=False)  # the same font today and tomorrow
     found = {ord(sign) for sign in signs} & set(font.getBestCmap())
     if not found:
         return b""
-    options = Options(flavor="woff2", hinting=False, layout_features=[], drop_tables=["FFTM"], name_IDs=LEGAL)
-    subsetter = Subsetter(options)
+    subsetter = Subsetter(Options(hinting=False, layout_features=[], drop_tables=["FFTM"], name_IDs=LEGAL))
     subsetter.populate(unicodes=found)
     subsetter.subset(font)
-    font.flavor = options.flavor
+    font.flavor = "woff2"
     buffer = io.BytesIO()
     font.save(buffer)
     return buffer.getvalue()

@@ -22,9 +22,8 @@ function typeset(tex, display) {
   const { adaptor } = MathJax.startup, formula = MathJax.tex2chtml(tex, { display });
   if (display) {
     // What is too wide for a phone scrolls, by keyboard too, and without a script in the page.
-    Object.entries({ tabindex: "0", role: "group", "aria-label": "formula" }).forEach(([name, value]) =>
-      adaptor.setAttribute(formula, name, value),
-    );
+    const reachable = { tabindex: "0", role: "group", "aria-label": "formula" };
+    for (const [name, value] of Object.entries(reachable)) adaptor.setAttribute(formula, name, value);
   }
   return adaptor.outerHTML(formula);
 }

@@ -270,8 +270,9 @@ def test_playing_makes_the_loss_fall_and_reset_brings_it_back(open_page):
 
 def test_the_degenerate_manager_degenerates_and_the_balancing_weight_cures_it(open_page):
     playground = open_page()
-    playground.page.locator("[name=preset]").select_option("degenerate")
-    playground.play(600)
+    # Exactly so many steps: played, they are as many as the clock has time for, and raising the weight at two in eighty
+    # of the steps from 600 to 900 ends with two borders.
+    playground.set_up(preset="degenerate", trained=600)
     assert max(playground.shares) > 95
     assert "has taken everything" in playground.page.locator("[role=status]").inner_text()
     playground.slide("weight", 0.1)

@@ -31,6 +31,9 @@ const desk = (() => {
   const likely = (p) => (p > 0.9995 ? "1.000" : p < 0.0005 ? "0.000" : p.toFixed(3));
   const most = (p) => p.indexOf(Math.max(...p));
 
+  let touched = false; // by whoever reads, be it by pointer, by keyboard or through a screen reader
+  for (const kind of ["pointerdown", "keydown", "click"]) addEventListener(kind, () => (touched = true), true);
+
   /** Fills a place of the page; what a click on data-do does is in `actions`. */
   function furnish(id, html, actions) {
     const root = document.getElementById(id);
@@ -42,7 +45,7 @@ const desk = (() => {
     /** Said once nothing more has happened for a while, so that whoever listens is not talked over, nor greeted. */
     const say = (words, after = 900) => {
       clearTimeout(rest);
-      if (navigator.userActivation?.hasBeenActive === false) return;
+      if (!touched) return;
       rest = setTimeout(() => (find(":scope > .pg-live").textContent = words), after);
     };
     return { root, find, say };

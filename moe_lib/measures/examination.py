@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from moe_lib.experts import Experts
+from moe_lib.mixture import looking
 
 
 class Examination(NamedTuple):
@@ -19,7 +20,6 @@ class Examination(NamedTuple):
     """Digits that are read in at least a tenth of their fair share of all drawings."""
 
 
-@torch.no_grad()
 def examine(
     experts: Experts, examiner: nn.Module, digit_of_expert: Tensor, n: int = 1000, seed: int = 0
 ) -> Examination:
@@ -27,7 +27,8 @@ def examine(
 
     Args:
         experts: E of them that can draw; for a mixture, ``model.experts``.
-        examiner: from images (B, D) to logits over digits (B, K), in evaluation; see `load_examiner`.
+        examiner: from images (B, D) to logits over digits (B, K), in evaluation; see
+            `moe_lib.ladder.load_examiner`.
         digit_of_expert: int64 (E,), the digit each expert is asked for; see `match_experts`.
         n: drawings of each expert.
         seed: of z.
@@ -40,12 +41,14 @@ def examine(
             f"digit_of_expert has shape {tuple(digit_of_expert.shape)}; expected ({experts.num_experts},), "
             f"one digit an expert"
         )
-    readings = torch.stack([examiner(experts.generate(i, n, seed)) for i in range(experts.num_experts)])  # (E, n, K)
+    with looking(examiner) as device:
+        drawn = (experts.generate(i, n, seed).to(device) for i in range(experts.num_experts))
+        readings = torch.stack([examiner(images).cpu() for images in drawn])  # (E, n, K)
     digits = readings.argmax(dim=2)  # (E, n)
     counts = torch.nn.functional.one_hot(digits, readings.shape[2]).sum(dim=1)  # (E, K)
     share = counts.sum(dim=0) / counts.sum()  # (K,)
     return Examination(
         counts=counts,
-        accuracy=(digits == digit_of_expert.unsqueeze(1)).float().mean().item(),
+        accuracy=(digits == digit_of_expert.cpu().unsqueeze(1)).float().mean().item(),
         covered=int((share >= 0.1 / len(share)).sum()),
     )

@@ -1,13 +1,11 @@
 """Experts that own one picture each, and may only move it."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
-from moe_lib.augmentation import SIDE, Deformation
 from moe_lib.experts import Experts
-from moe_lib.layers import expert_mlp, require_index, require_matrix, require_positive
+from moe_lib.ladder.augmentation import SIDE, Deformation
+from moe_lib.layers import expert_mlp, require_finite, require_index, require_matrix, require_positive
 
 
 class PrototypeExperts(Experts):
@@ -24,44 +22,44 @@ class PrototypeExperts(Experts):
         hidden: units of each expert's encoder.
         deformation: T.
         std: σ.
-
-    Attributes:
-        free: how many of the numbers θ may differ from 0, the first ones first: 0 none, 5 all but the warp. One family
-            of changes after the other, so that a prototype is a digit before it is bent.
+        free: how many of the numbers θ may differ from 0, the first ones first: 0 none, 5 all but the warp, all unless
+            given. One family of changes after the other, so that a prototype is a digit before it is bent.
     """
 
+    value_range = (0.0, 1.0)
+
     def __init__(
-        self, prototypes: Tensor, hidden: int = 128, deformation: Deformation | None = None, std: float = 0.5
+        self,
+        prototypes: Tensor,
+        hidden: int = 128,
+        deformation: Deformation | None = None,
+        std: float = 0.5,
+        free: int | None = None,
     ) -> None:
         super().__init__()
         require_matrix("prototypes", prototypes, SIDE * SIDE)
         require_positive("std", std)
-        if prototypes.min() < 0 or prototypes.max() > 1:
-            raise ValueError(f"prototypes run from {prototypes.min():.4g} to {prototypes.max():.4g}; expected [0, 1]")
+        require_finite("prototypes", prototypes, 0.0, 1.0)
         self.num_experts, self.in_features, self.out_features = len(prototypes), SIDE * SIDE, SIDE * SIDE
         self.deformation = deformation or Deformation(rotation=0.6, scale=0.4, shear=0.6, shift=0.2, bend=0.25)
-        self.std, self.free = std, self.deformation.strengths
+        self.std, self.hidden = std, hidden
+        self.free = self.deformation.strengths if free is None else free
         self.prototypes = nn.Parameter(prototypes.clamp(0.02, 0.98).logit())  # (E, 784)
-        self.encoder = expert_mlp(self.num_experts, [SIDE * SIDE, hidden, self.deformation.strengths], "relu")
+        self.encoder = expert_mlp(self.num_experts, SIDE * SIDE, (hidden,), self.deformation.strengths, "relu")
         nn.init.zeros_(self.encoder[-1].weight)  # nothing is moved at first
 
-    def extra_repr(self) -> str:
-        return f"deformation={self.deformation}, std={self.std}"
-
-    def draw(self, x: Tensor, counts: Sequence[int] | None = None) -> Tensor:
-        """Each expert's picture moved to fit x: (B, 784) → (B, E, 784); with `counts` (N, 784) → (N, 784)."""
-        require_matrix("x", x, SIDE * SIDE)  # the same images for every expert
-        pictures, own = self.prototypes.sigmoid(), counts if counts is not None else [len(x)] * self.num_experts
-        pictures = pictures.repeat_interleave(torch.tensor(own, device=x.device), dim=0)  # (N, 784), with N = E B
+    def draw(self, x: Tensor) -> Tensor:
+        """Each expert's picture moved to fit x: (B, 784) or (B, E, 784) → (B, E, 784)."""
+        pictures = self.prototypes.sigmoid().repeat_interleave(len(x), dim=0)  # (E B, 784)
         if self.free:
-            numbers = self.encoder(x, counts).float().tanh().view(len(pictures), -1)  # (N, strengths)
+            numbers = self.encoder(x.transpose(0, 1) if x.dim() == 3 else x).float().tanh().flatten(0, 1)  # (E B, s)
             held = torch.arange(numbers.shape[1], device=x.device) >= self.free
             pictures = self.deformation.move(pictures, numbers.masked_fill(held, 0.0))
-        return pictures if counts is not None else pictures.unflatten(0, (-1, len(x))).transpose(0, 1)
+        return pictures.unflatten(0, (-1, len(x))).transpose(0, 1)
 
-    def losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None, counts: Sequence[int] | None = None) -> Tensor:
-        target = y if counts is not None else y.unsqueeze(1)
-        return (target - self.draw(x, counts)).square().sum(dim=-1) / (2 * self.std**2)  # (B, E) or (N,)
+    def losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Tensor:
+        target = y.unsqueeze(1) if y.dim() == 2 else y  # (B, 1, 784) or (B, E, 784)
+        return (target - self.draw(x)).square().sum(dim=-1) / (2 * self.std**2)  # (B, E)
 
     @torch.no_grad()
     def generate(self, expert: int, n: int, seed: int) -> Tensor:

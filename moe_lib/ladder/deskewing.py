@@ -1,4 +1,4 @@
-"""How a digit was written, in numbers: no label and no model is needed."""
+"""How a digit was written, in numbers, and digits deskewed and scaled: no label and no model is needed."""
 
 from typing import NamedTuple
 
@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from moe_lib.augmentation import SIDE
-from moe_lib.layers import require_matrix
+from moe_lib.ladder.augmentation import SIDE
+from moe_lib.layers import require_finite, require_matrix
 
-WIDTH, HEIGHT = 3.5, 6.3  # standard deviations of the ink of an upright digit, in pixels; MNIST's mean: 3.4 and 5.5
+WIDTH, HEIGHT = 3.5, 6.3  # standard deviations of the ink of a deskewed digit, in pixels; MNIST's mean: 3.4 and 5.5
 MAGNIFIED = 3.0  # at most so many times: no digit of MNIST needs more, but for most of the ones
 
 
@@ -36,20 +36,20 @@ def strokes(images: Tensor) -> Strokes:
     return Strokes(slant=of.lean / of.height2, width=of.width2.sqrt(), ink=of.ink)
 
 
-def upright(images: Tensor, resize: bool = True) -> Tensor:
-    r"""Images without slant, in the middle, and of one width and height: (B, 784) → (B, 784). Chapters 8 and 9.
+def deskew(images: Tensor, rescale: bool = True) -> Tensor:
+    r"""Images deskewed, centred and scaled to one width and height: (B, 784) → (B, 784). Chapters 8 and 9.
 
     What is drawn r pixels right of the middle and u above it is the ink that was at
 
     centre + ( a r + slant b u,  b u ),   b = sd(up) / 6.3,   a = sd(right - slant up) / 3.5
 
-    so that afterwards the ink varies by 3.5 pixels across and 6.3 along, as that of an upright digit does. Nothing is
+    so that afterwards the ink varies by 3.5 pixels across and 6.3 along. Nothing is
     magnified more than three times: a and b are at least a third, so that a bare vertical stroke stays one. Nothing is
     learnt: the numbers are the moments of each image alone. What is left is the shape, and the pen.
 
     Args:
         images: float32, in [0, 1].
-        resize: whether to change width and height; without, a = b = 1, and only slant and place go.
+        rescale: whether to change width and height; without, a = b = 1, and only slant and place go.
 
     Raises:
         TypeError, ValueError: if the images are no float32 tensor (B, 784), there are none, or one has no ink.
@@ -60,7 +60,7 @@ def upright(images: Tensor, resize: bool = True) -> Tensor:
         raise ValueError(f"{which}: without ink there is no slant that could be undone")
     slant = of.lean / of.height2.clamp_min(1e-6)
     a, b = torch.ones(2, len(images), device=images.device)
-    if resize:
+    if rescale:
         b = (of.height2.sqrt() / HEIGHT).clamp_min(1 / MAGNIFIED)
         a = ((of.width2 - slant * of.lean).clamp_min(0).sqrt() / WIDTH).clamp_min(1 / MAGNIFIED)
     half = (SIDE - 1) / 2  # from the middle to an edge, in pixels, which grid_sample calls 1; its y points down
@@ -82,6 +82,7 @@ class _Moments(NamedTuple):
 
 def _moments(images: Tensor) -> _Moments:
     require_matrix("images", images, SIDE * SIDE)
+    require_finite("images", images, 0.0, 1.0)
     at = torch.arange(float(SIDE), device=images.device)
     ink = images.view(-1, SIDE, SIDE)
     total = images.sum(dim=1)  # (B,)

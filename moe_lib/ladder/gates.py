@@ -7,21 +7,25 @@ them.
 import torch
 from torch import Tensor, nn
 
-from moe_lib.layers import require_positive
-from moe_lib.processes import gather, mean, rank
+from moe_lib.layers import Configured, require_positive
+from moe_lib.mixture import AnyManager
 
 
-class _Wrapper(nn.Module):
+class _Wrapper(Configured, nn.Module):
     """What they share: the manager inside, and its sizes.
 
     Args:
         manager: from x (B, D) to logits (B, E).
     """
 
-    def __init__(self, manager: nn.Module) -> None:
+    def __init__(self, manager: AnyManager) -> None:
         super().__init__()
         self.manager = manager
         self.in_features, self.num_experts = manager.in_features, manager.num_experts
+
+    def pooled(self, values: Tensor) -> Tensor:
+        """The rows of the whole batch; see `MixtureOfExperts.pooled`."""
+        return values
 
 
 class AnnealedManager(_Wrapper):
@@ -36,15 +40,12 @@ class AnnealedManager(_Wrapper):
         steps: batches until T is 1.
     """
 
-    def __init__(self, manager: nn.Module, start: float, steps: int) -> None:
+    def __init__(self, manager: AnyManager, start: float, steps: int) -> None:
         super().__init__(manager)
         require_positive("start", start)
         require_positive("steps", steps)
         self.start, self.steps = start, steps
         self.register_buffer("seen", torch.zeros(()))
-
-    def extra_repr(self) -> str:
-        return f"start={self.start}, steps={self.steps}"
 
     def forward(self, x: Tensor) -> Tensor:
         temperature = self.start + (1 - self.start) * (self.seen / self.steps).clamp_max(1)
@@ -65,20 +66,18 @@ class BiasedManager(_Wrapper):
         rate: u, in logits per batch.
     """
 
-    def __init__(self, manager: nn.Module, rate: float = 0.01) -> None:
+    def __init__(self, manager: AnyManager, rate: float = 0.01) -> None:
         super().__init__(manager)
         require_positive("rate", rate)
         self.rate = rate
         self.register_buffer("bias", torch.zeros(manager.num_experts))
 
-    def extra_repr(self) -> str:
-        return f"rate={self.rate}"
-
     def forward(self, x: Tensor) -> Tensor:
         logits = self.manager(x).float() + self.bias  # (B, E)
         if self.training:
             experts = torch.arange(self.num_experts, device=x.device)
-            load = mean((logits.argmax(dim=1, keepdim=True) == experts).float().mean(dim=0))  # (E,), of all processes
+            won = (logits.argmax(dim=1, keepdim=True) == experts).float()  # (B, E)
+            load = self.pooled(won).mean(dim=0)  # (E,), of all processes
             self.bias += self.rate * (1 / self.num_experts - load).sign()
         return logits
 
@@ -94,19 +93,18 @@ class SinkhornManager(_Wrapper):
         rounds: how often columns and rows are divided.
     """
 
-    def __init__(self, manager: nn.Module, rounds: int = 5) -> None:
+    def __init__(self, manager: AnyManager, rounds: int = 5) -> None:
         super().__init__(manager)
         require_positive("rounds", rounds)
         self.rounds = rounds
-
-    def extra_repr(self) -> str:
-        return f"rounds={self.rounds}"
 
     def forward(self, x: Tensor) -> Tensor:
         logits = self.manager(x).float()  # (B, E)
         if not self.training:
             return logits
-        whole = gather(logits)  # where several processes train together, the batch of all of them
+        whole, start = self.pooled(logits), 0  # where several processes train together, the batch of all of them
+        if len(whole) > len(logits):
+            start = torch.distributed.get_rank() * len(logits)
         for _ in range(self.rounds):
             whole = whole.log_softmax(dim=0).log_softmax(dim=1)
-        return whole[rank() * len(x) : (rank() + 1) * len(x)]
+        return whole[start : start + len(logits)]

@@ -1,20 +1,16 @@
 """The compiled training step: loss, gradients and Adam as one graph."""
 
 import warnings
-from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from moe_lib.experts import Objective
-
-Step = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""One training step on a batch: (x, y, noise) to its losses, expected and balancing (2,)."""
+from moe_lib.scaling.processes import num_processes, shared_step
+from moe_lib.training import Autocast, Learn, plain_step
 
 
-def compiled_step(
-    objective: Callable[[Tensor, Tensor, Tensor], Objective], optimizer: torch.optim.Adam, otherwise: Step
-) -> Step:
+def compiled_step(model: nn.Module, optimizer: torch.optim.Adam, autocast: Autocast) -> Learn:
     r"""A training step through `torch.compile`:
 
         g = ∇ total;   m ← β₁ m + (1 - β₁) g;   v ← β₂ v + (1 - β₂) g²;   θ ← θ - lr m̂ / (√v̂ + ε)
@@ -24,15 +20,17 @@ def compiled_step(
     and everything between the products is one pass, too. The moments are the optimiser's own, so a checkpoint knows no
     difference. What was compiled before in this process is forgotten. Explained in chapter 6.
 
-    Args:
-        objective: the two parts of the loss of a batch.
-        optimizer: Adam with its plain settings; its learning rates are read anew at every step.
-        otherwise: the same step, not compiled. If compiling fails (no C++ compiler, a model that PyTorch cannot put
-            into one graph, a PyTorch too old for gradients in a graph), it is taken instead, after a warning.
+    Hand it to `fit` as ``step=compiled_step``; it takes some seconds first. If compiling fails (no C++ compiler, a
+    model that PyTorch cannot put into one graph, a PyTorch too old for gradients in a graph, several processes that
+    would not share gradients), the step is taken uncompiled instead, after a warning.
     """
+    if num_processes() > 1:
+        _warn("a compiled step would not share gradients with the other processes")
+        return shared_step(model, optimizer, autocast)
+    fallback = plain_step(model, optimizer, autocast)
     if not hasattr(torch._dynamo.config, "trace_autograd_ops"):
         _warn(f"PyTorch {torch.__version__} cannot compile gradients; a newer one can")
-        return otherwise
+        return fallback
     torch._dynamo.config.trace_autograd_ops = True
     torch.compiler.reset()  # each run is a graph of its own, and PyTorch keeps only a few
 
@@ -50,8 +48,9 @@ def compiled_step(
     step_size_of = [size for size, group in zip(step_sizes, groups, strict=True) for _ in group["params"]]
     unbias = torch.zeros((), device=weights[0].device)  # 1 / (1 - β₂ᵗ)
 
-    def step(x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
-        loss = objective(x, y, noise)
+    def step(x: Tensor, y: Tensor, noise: Any) -> Tensor:
+        with autocast():
+            loss = model(x, y, noise)
         gradients = torch.autograd.grad(loss.total, weights)
         with torch.no_grad():
             for p, g, (m, v), step_size in zip(weights, gradients, moments, step_size_of, strict=True):
@@ -63,10 +62,10 @@ def compiled_step(
     compiled = None
     failed = False
 
-    def try_step(x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
+    def learn(x: Tensor, y: Tensor, noise: Any) -> Tensor:
         nonlocal compiled, failed, t
         if failed:
-            return otherwise(x, y, noise)
+            return fallback(x, y, noise)
         unbias.fill_(1 / (1 - beta2 ** (t + 1)))
         for step_size, group in zip(step_sizes, groups, strict=True):
             step_size.fill_(group["lr"] / (1 - beta1 ** (t + 1)))
@@ -78,13 +77,13 @@ def compiled_step(
                 raise
             failed = True
             _warn((str(error).strip() or type(error).__name__).splitlines()[0])
-            return otherwise(x, y, noise)
+            return fallback(x, y, noise)
         t += 1
         for state in states:
             state["step"].fill_(t)
         return losses
 
-    return try_step
+    return learn
 
 
 def _warn(reason: str) -> None:

@@ -1,27 +1,28 @@
 """Trained weights that travel with the library: float16 in safetensors files, a few megabytes in all."""
 
-import os
 from pathlib import Path
 from typing import TypeVar
 
-from safetensors.torch import load_file, save_file
+import torch
+from safetensors.torch import load_file
 from torch import nn
 
-from moe_lib.manager import ConvManager
+from moe_lib.checkpoint import write
+from moe_lib.ladder.convolutional import ConvManager
+from moe_lib.ladder.recipes import invariant_vae
 from moe_lib.mixture import MixtureOfExperts
-from moe_lib.recipes import invariant_vae
 
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parent.parent / "weights"
 
 
 def load_pretrained() -> MixtureOfExperts:
     """The best model of the book, trained without a label: of ten runs of `fit_invariant` that of least loss.
 
-    Least in the last epoch of that training; then `fit_own` let the experts go on. Made by experiments/invariance.py,
-    which says what else went into it: prior knowledge about digits, and settings found in trials whose accuracies we
-    saw. Ready to use, on the CPU: `gate`, `assign`, `generate`.
+    Least in the last epoch of that training; then `finetune_experts` let the experts go on. Made by
+    experiments/invariance.py, which says what else went into it: prior knowledge about digits, and settings found in
+    trials whose accuracies we saw. Ready to use, on the CPU: `gate`, `assign`, `generate`.
 
     Raises:
         FileNotFoundError: if this copy of the library comes without the weights.
@@ -40,19 +41,24 @@ def load_examiner() -> ConvManager:
     return load_weights(ConvManager(num_experts=10), "examiner")
 
 
-def save_weights(model: nn.Module, name: str, folder: Path = WEIGHTS) -> Path:
-    """Writes a model's weights, floats as float16, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
-    path = folder / f"{name}.safetensors"
-    scratch = path.with_suffix(f".{os.getpid()}.part")
-    save_file({key: value.half() if value.is_floating_point() else value for key, value in state.items()}, scratch)
-    os.replace(scratch, path)
+def save_weights(model: nn.Module, name: str, folder: str | Path = WEIGHTS) -> Path:
+    """Writes a model's weights, floats rounded to float16, whole or not at all; `moe_lib.scaling.save` rounds nothing.
+
+    Raises:
+        ValueError: if a weight is too large for float16.
+    """
+    state = {key: value.detach() for key, value in model.state_dict().items()}
+    half = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+    if large := [key for key, value in half.items() if value.isinf().any()]:
+        raise ValueError(f"{large[0]} has values beyond {torch.finfo(torch.float16).max:.0f}, the largest of float16")
+    path = Path(folder).expanduser() / f"{name}.safetensors"
+    write(path, half, {})
     return path
 
 
-def load_weights(model: AnyModule, name: str, folder: Path = WEIGHTS) -> AnyModule:
+def load_weights(model: AnyModule, name: str, folder: str | Path = WEIGHTS) -> AnyModule:
     """Takes over the weights of that name, in place, and sets the model to evaluation."""
+    folder = Path(folder).expanduser()
     path = folder / f"{name}.safetensors"
     if not path.is_file():
         there = ", ".join(sorted(p.stem for p in folder.glob("*.safetensors"))) or "none"

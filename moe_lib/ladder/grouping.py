@@ -5,7 +5,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from moe_lib.invariance import joint_information
+from moe_lib.ladder.invariance import joint_information
 
 
 def group_experts(joint: Tensor, num_groups: int) -> Tensor:

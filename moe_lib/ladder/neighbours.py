@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from moe_lib.layers import require_finite
+
 
 def neighbours(x: Tensor, k: int = 5) -> Tensor:
     """The k nearest others of each example by Euclidean distance, the nearest first: x (B, D) → int64 (B, k).
@@ -16,9 +18,12 @@ def neighbours(x: Tensor, k: int = 5) -> Tensor:
         raise ValueError(f"k is {k} for {len(x)} examples; each has from 1 to {len(x) - 1} others")
     from sklearn.neighbors import NearestNeighbors  # here, since importing it takes a second
 
-    points = x.numpy()
+    require_finite("x", x)
+    points = x.detach().cpu().numpy()
     search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(points)
-    return torch.from_numpy(search.kneighbors(return_distance=False)).long()  # without points of its own: not itself
+    return (
+        torch.from_numpy(search.kneighbors(return_distance=False)).long().to(x.device)
+    )  # without points of its own: not itself
 
 
 def relatives(x: Tensor, nearest: Tensor, seed: int) -> Tensor:

@@ -4,12 +4,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from moe_lib.layers import require_matrix, require_positive
+from moe_lib.layers import Configured, require_matrix, require_positive
 
 SIDE = 28
 
 
-class Deformation:
+class Deformation(Configured):
     r"""Turns, scales, shears, shifts and bends images, each by numbers of its own.
 
     Args:
@@ -28,6 +28,8 @@ class Deformation:
         ValueError: if a setting is out of its range, or there are not `strengths` numbers for each image.
     """
 
+    features = SIDE * SIDE  # of the images that it can change
+
     def __init__(
         self,
         rotation: float = 0.3,
@@ -44,12 +46,6 @@ class Deformation:
         self.rotation, self.scale, self.shear, self.shift = rotation, scale, shear, shift
         self.bend, self.knots = bend, knots
         self.strengths = 5 + 2 * knots**2
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value}' for name, value in self._settings().items())})"
-
-    def _settings(self) -> dict[str, float]:
-        return {name: getattr(self, name) for name in ("rotation", "scale", "shear", "shift", "bend", "knots")}
 
     def move(self, images: Tensor, s: Tensor) -> Tensor:
         """The images deformed by their numbers."""
@@ -85,7 +81,7 @@ class Augmentation(Deformation):
 
     Args:
         erase: share of images that lose a rectangle of 4 to 12 pixels a side.
-        **ranges: those of `Deformation`.
+        rotation, scale, shear, shift, bend, knots: those of `Deformation`.
 
     Shape:
         images (B, 784) in [0, 1] and numbers u (B, `size`), uniform in [0, 1) → (B, 784) in [0, 1].
@@ -94,15 +90,21 @@ class Augmentation(Deformation):
         ValueError: if a setting is out of its range, or there are not `size` numbers for each image.
     """
 
-    def __init__(self, erase: float = 0.7, **ranges: float) -> None:
-        super().__init__(**ranges)
+    def __init__(
+        self,
+        erase: float = 0.7,
+        rotation: float = 0.3,
+        scale: float = 0.15,
+        shear: float = 0.3,
+        shift: float = 0.07,
+        bend: float = 0.1,
+        knots: int = 4,
+    ) -> None:
+        super().__init__(rotation, scale, shear, shift, bend, knots)
         if not 0 <= erase <= 1:
             raise ValueError(f"erase is {erase}; it is a share, from 0 to 1")
         self.erase = erase
         self.size = self.strengths + 5
-
-    def _settings(self) -> dict[str, float]:
-        return super()._settings() | {"erase": self.erase}
 
     @classmethod
     def gentle(cls) -> "Augmentation":

@@ -20,8 +20,8 @@ class CheckpointError(RuntimeError):
 class Checkpoint:
     """A file from which `fit` goes on as if it had never stopped; CheckpointError if none can be written there.
 
-    In it are, by name, the parts (model, optimizer, generators of order and noise), the history, and the settings, which
-    are all that must be equal for a resumed run to equal an uninterrupted one.
+    It holds, by name, the parts (model, optimizer, generators of order and noise), the history, and the settings: all
+    that must be equal for a resumed run to equal an uninterrupted one.
     """
 
     def __init__(self, path: str | Path, parts: dict[str, Any], history: Any, settings: dict[str, Any]) -> None:

@@ -31,10 +31,8 @@ def two_parabolas(
     Half of the x are uniform on each cloud. Nothing happens to y between the clouds: where x is dense and where y
     changes its law are two different things, and chapter 3 turns on that difference.
 
-    Args:
-        split: c, where the second parabola takes over.
-        noise: standard deviation of the Gaussian noise on y.
-        clouds: (low, high) of the left and of the right cloud of x.
+    The noise is the standard deviation of the Gaussian noise on y, the clouds are (low, high) of the left and of the
+    right cloud of x.
     """
     if n < 2:
         raise ValueError(f"n is {n}; two parabolas need at least 2 points")

@@ -120,15 +120,9 @@ class VAEExperts(Experts):
     with      z = m + √v ε,  ε ~ N(0, I),  drawn once
 
     Reduction: sum over pixels and latents, none over images. At D = 784 and σ = 0.5 the Gaussian constant
-    D (ln σ + ½ ln 2π) alone is 177.02 nats. The settings are those of Zeldes' post; Kingma and Welling 2014
-    (arXiv:1312.6114, eq. 10) give the estimator. Explained in chapter 1.
-
-    Args:
-        num_experts: E.
-        in_features: D, pixels of an image, each in [0, 1].
-        hidden: hidden layers of the encoder, with `activation` after each; the decoder has them in reverse.
-        latent: Z, size of the latent z.
-        decoder_std: σ. The smaller, the more a wrong pixel costs against the KL.
+    D (ln σ + ½ ln 2π) alone is 177.02 nats; the smaller σ, the more a wrong pixel costs against the KL. Pixels are in
+    [0, 1]. The decoder has the encoder's hidden layers in reverse. The settings are those of Zeldes' post; Kingma and
+    Welling 2014 (arXiv:1312.6114, eq. 10) give the estimator. Explained in chapter 1.
     """
 
     value_range = (0.0, 1.0)

@@ -77,7 +77,7 @@ def make_activation(name: Activation) -> nn.Module:
 
 
 def require_positive(name: str, value: float) -> None:
-    """Raises ValueError unless `value` is above zero."""
+    """ValueError unless `value` is above zero."""
     if not value > 0:
         raise ValueError(f"{name} is {value}; it must be positive")
 

@@ -12,13 +12,7 @@ class Manager(Configured, nn.Module):
     r"""A multilayer perceptron from an example to one logit an expert; the gate is  p = softmax(logits).
 
     The field calls it a gating network or a router. It sees x alone: never y, never a label, never the experts'
-    losses. Explained in chapter 2; the defaults are those of the MoE-VAE in chapter 5.
-
-    Args:
-        in_features: D, the size of an example.
-        num_experts: E.
-        hidden: sizes of the hidden layers; empty for a linear manager.
-        activation: between the layers.
+    losses. With `hidden` empty it is linear. Explained in chapter 2; the defaults are those of chapter 5's model.
 
     Shape:
         in: (B, D); out: logits (B, E).

@@ -57,7 +57,7 @@ def contingency(assignments: Tensor, labels: Tensor, num_experts: int | None = N
 def match_experts(assignments: Tensor, labels: Tensor, num_experts: int | None = None) -> Tensor:
     """The one-to-one map of experts to labels that gets the most examples right (Hungarian method; Kuhn 1955).
 
-    Fit it on training data, then classify test images with ``match[assignments]``: the label of each expert, int64 (E,).
+    Fitted on training data, the label of each expert, int64 (E,); it classifies test images as ``match[assignments]``.
     E is the number of classes, or of experts that were assigned, unless `num_experts` says more. Where there are more
     experts than classes, those left over map to -1, which is never right.
     """

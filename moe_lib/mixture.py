@@ -51,13 +51,8 @@ class MixtureOfExperts(Configured, nn.Module):
     VAEs the MoE-VAE of chapter 5. Each expert's loss is weighted, never its output: that is why experts specialise
     (Jacobs et al. 1991, eq. 1.2).
 
-    What only looks at a model (`assign`, `expert_losses`, `evaluate`, …) does so in evaluation mode, where `fit` leaves
-    it, and changes nothing.
-
-    Args:
-        manager: from x (B, D) to logits (B, E); see `AnyManager`.
-        experts: E models with a loss per example and expert; see `AnyExperts`.
-        balance: a balancing term of `moe_lib.balance`, or None.
+    Its parts are what `AnyManager` and `AnyExperts` say, and a term of `moe_lib.balance`, or None. What only looks at a
+    model (`assign`, `expert_losses`, `evaluate`, …) changes nothing: it does so in evaluation mode, as `fit` leaves it.
     """
 
     def __init__(self, manager: AnyManager, experts: AnyExperts, balance: Balance | None = None) -> None:

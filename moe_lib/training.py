@@ -29,7 +29,7 @@ Learn = Callable[[Tensor, Tensor, Any], Tensor]  # x, y and noise of a batch →
 
 @dataclass
 class History:
-    """One float an epoch: the mean over the batches of the epoch, as the model learnt on them."""
+    """One float an epoch: the mean over its batches, as the model learnt on them."""
 
     expected: list[float] = field(default_factory=list)  # loss of the experts; nats per image for VAEs
     balancing: list[float] = field(default_factory=list)
@@ -68,7 +68,8 @@ def fit(
 
     Args:
         model: `MixtureOfExperts`, `Experts` alone, or another `Trainable`.
-        x, y: (B, D) what the manager sees, (B, D_out) what the experts should give: x itself for VAEs. Never labels.
+        x: (B, D) what the manager (and the encoder) sees.
+        y: (B, D_out) what the experts should give: x itself for VAEs. Labels are never handed over.
         epochs: how many in all, those of a resumed checkpoint counted in.
         batch_size: examples a step, at most B; of all processes together.
         lr: Adam's learning rate, or one for each named child: ``{"manager": 0.02, "experts": 0.05}``.
@@ -78,7 +79,7 @@ def fit(
         precision: "fp32", or "bf16" for layers in bfloat16 with float32 weights, softmax and losses; float32 and a
             warning where the processor has no bfloat16 of its own.
         schedule: from the share of all steps that are done, in [0, 1), to what the rate is multiplied by.
-        step: what learns a batch: `plain_step`, unless one of `moe_lib.scaling` is given.
+        step: what learns a batch: `plain_step` unless given; `moe_lib.scaling` has others.
         checkpoint: a file written after every epoch. If it exists, training goes on from there, to the same weights.
         progress: whether to show a progress bar.
         on_epoch: called with the number of finished epochs, 0 before the first, and the model in evaluation mode. A
@@ -101,8 +102,8 @@ def fit(
     if checkpoint is not None:
         parts = {"model": model, "adam": optimizer, "order": order, "noise": noise}
         same = {"model": repr(model), "data": digest(x, y), "batch_size": batch_size, "seed": seed, "lr": rates}
-        same |= {"precision": precision, "device": device.type, "step": step.__name__}
-        same |= {"schedule": schedule.__name__, "epochs": epochs} if schedule else {}  # a schedule knows where it ends
+        same |= {"precision": precision, "device": device.type, "step": _name(step)}
+        same |= {"schedule": _name(schedule), "epochs": epochs} if schedule else {}  # a schedule knows where it ends
         saved = Checkpoint(checkpoint, parts, history, same)
 
     def look() -> None:
@@ -152,10 +153,7 @@ def plain_step(model: nn.Module, optimizer: torch.optim.Optimizer, autocast: Aut
 
 
 def best_of(train: Callable[[int], tuple[nn.Module, History]], seeds: Sequence[int]) -> tuple[nn.Module, History, int]:
-    """Trains once for each seed and keeps the run whose total loss ended lowest: a choice that needs no labels.
-
-    Returns model, history and seed of that run. Explained in chapter 2.
-    """
+    """Model, history and seed of the run whose total loss ended lowest: a choice that needs no labels. Chapter 2."""
     if len(seeds) == 0:
         raise ValueError("seeds is empty; give at least one")
     runs = [(*train(seed), seed) for seed in seeds]
@@ -192,11 +190,10 @@ def resolve_device(device: str | torch.device | None = None) -> torch.device:
     """The device asked for; with None the best there is. ValueError if this machine has none of that kind."""
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     here = [name for name, there in available.items() if there]
-    kind = str(here[0] if device is None else device).partition(":")[0]
-    if kind not in here:
-        reason = "this machine has none of that kind" if kind in available else "that is no device"
-        raise ValueError(f"device is {device!r}, but {reason}; choose one of {', '.join(here)}, or leave it out")
-    return torch.device(kind if device is None else device)
+    wanted = here[0] if device is None else str(device)
+    if wanted.partition(":")[0] not in here:
+        raise ValueError(f"device is {device!r}; this machine has {', '.join(here)}. Leave it out for the best of them")
+    return torch.device(wanted)
 
 
 def resolve_precision(precision: Precision, device: torch.device) -> Autocast:
@@ -217,8 +214,11 @@ def has_bf16(device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() if device.type == "cpu" and x86 else True
 
 
+def _name(part: Callable) -> str:
+    return getattr(part, "__qualname__", repr(part))
+
+
 def _whole(name: str, value: int, least: int = 1, most: float = math.inf) -> int:
-    """A whole number in its range, whatever kind of integer was given."""
     if not hasattr(value, "__index__") or not least <= operator.index(value) <= most:
         raise ValueError(f"{name} is {value!r}; give a whole number from {least} to {most:g}")
     return operator.index(value)
@@ -226,8 +226,8 @@ def _whole(name: str, value: int, least: int = 1, most: float = math.inf) -> int
 
 def _parameter_groups(model: nn.Module, lr: Rate) -> list[dict]:
     """All weights that are not frozen: one group, or one for each named child of the model."""
-    groups = {name: [p for p in child.parameters() if p.requires_grad] for name, child in model.named_children()}
-    groups = {name: weights for name, weights in groups.items() if weights}
+    parts = {name: [p for p in child.parameters() if p.requires_grad] for name, child in model.named_children()}
+    groups = {name: weights for name, weights in parts.items() if weights}
     if not isinstance(lr, Mapping):
         groups, lr = {"all": [p for p in model.parameters() if p.requires_grad]}, {"all": lr}
     if lr.keys() != groups.keys() or not any(groups.values()):
@@ -238,8 +238,7 @@ def _parameter_groups(model: nn.Module, lr: Rate) -> list[dict]:
 
 
 def _progress(epochs: range, history: History, shown: bool) -> Iterator[int]:
-    """The epochs, with a bar that shows how the last one ended."""
-    from tqdm import tqdm  # here, since a library that is only read needs none
+    from tqdm import tqdm
 
     with tqdm(total=epochs.stop, initial=epochs.start, unit="epoch", leave=False, disable=not shown) as bar:
         for epoch in epochs:

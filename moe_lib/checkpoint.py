@@ -83,7 +83,7 @@ class Checkpoint:
 
 def write(path: Path, tensors: dict[str, Tensor], text: dict[str, str]) -> None:
     """Tensors and text in one safetensors file, sealed with a fingerprint, whole or not at all."""
-    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    tensors = {name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with _beside(path).open("wb") as stream:

@@ -1,6 +1,7 @@
 """The data of chapters 1 to 5: a function of one number whose law changes at a known place, and MNIST."""
 
 import lzma
+import operator
 import tarfile
 from importlib.resources import files
 from typing import NamedTuple
@@ -31,8 +32,7 @@ def two_parabolas(
     Half of the x are uniform on each cloud. Nothing happens to y between the clouds: where x is dense and where y
     changes its law are two different things, and chapter 3 turns on that difference.
 
-    The noise is the standard deviation of the Gaussian noise on y, the clouds are (low, high) of the left and of the
-    right cloud of x.
+    `noise` is the standard deviation of y's Gaussian noise; the clouds are (low, high) of x on the left and the right.
     """
     if n < 2:
         raise ValueError(f"n is {n}; two parabolas need at least 2 points")
@@ -40,7 +40,7 @@ def two_parabolas(
     for low, high in clouds:
         if not low < high:
             raise ValueError(f"cloud ({low}, {high}) is empty; give (low, high) with low < high")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(operator.index(seed))
     low, high = torch.tensor(clouds).repeat_interleave(torch.tensor([n - n // 2, n // 2]), dim=0).T  # (n,) each
     x, _ = (low + (high - low) * torch.rand(n, generator=generator)).sort()
     y = parabolas(x, split) + noise * torch.randn(n, generator=generator)

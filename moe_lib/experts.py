@@ -1,6 +1,7 @@
 """Experts: a batch in, a loss per example and expert out. That is all a mixture needs to know of them."""
 
 import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,14 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from moe_lib.layers import (
-    Activation,
-    Configured,
-    expert_mlp,
-    require_finite,
-    require_index,
-    require_matrix,
-    require_positive,
+from moe_lib.layers import (  # isort: skip
+    Activation, Configured, expert_mlp, require_finite, require_float32, require_index, require_matrix, require_positive
 )  # fmt: skip
 
 
@@ -65,8 +60,7 @@ class Experts(Configured, nn.Module, ABC):
 
     def check(self, x: Tensor, y: Tensor | None = None) -> None:
         """TypeError or ValueError unless x and y are float32, of the right shape, finite, in their range, and pairs."""
-        if odd := {p.dtype for p in self.parameters()} - {torch.float32}:
-            raise TypeError(f"the experts' weights are {odd.pop()}, and the data float32; call model.float() first")
+        require_float32(self)
         for name, values, columns in (("x", x, self.in_features), ("y", y, self.out_features)):
             if values is None:
                 continue
@@ -186,7 +180,7 @@ class VAEExperts(Experts):
     def generate(self, expert: int, n: int, seed: int) -> Tensor:
         """n mean images μ(z) of one expert for z ~ N(0, I): (n, D) on the CPU, the same for the same seed anywhere."""
         require_index("expert", expert, self.num_experts)
-        z = torch.randn(n, self.latent, generator=torch.Generator().manual_seed(seed))
+        z = torch.randn(n, self.latent, generator=torch.Generator().manual_seed(operator.index(seed)))
         return self.decode(z.to(next(self.parameters()).device))[expert].cpu()
 
 

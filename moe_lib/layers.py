@@ -96,9 +96,15 @@ def require_matrix(name: str, value: Tensor, columns: int) -> None:
         hint = f"{name}.float() / 255, if it holds 8-bit images" if value.dtype == torch.uint8 else f"{name}.float()"
         raise TypeError(f"{name} is a tensor of {value.dtype}; give a float32 tensor: {hint}")
     if value.dim() != 2 or value.shape[1] != columns:
-        flat = value.dim() > 2 and value[0].numel() == columns
+        flat = value.dim() > 2 and value.shape[1:].numel() == columns
         hint = f"try {name}.flatten(1)" if flat else "resize the examples, or build the model for their size"
         raise ValueError(f"{name} has shape {tuple(value.shape)}; expected (B, {columns}), one example a row: {hint}")
+
+
+def require_float32(model: nn.Module) -> None:
+    """Raises TypeError unless all weights are float32, as the data must be."""
+    if odd := {p.dtype for p in model.parameters()} - {torch.float32}:
+        raise TypeError(f"the model's weights are {odd.pop()}, and the data float32; call model.float() first")
 
 
 def require_finite(name: str, values: Tensor, low: float = float("-inf"), high: float = float("inf")) -> None:

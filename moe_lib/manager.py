@@ -32,19 +32,12 @@ class Manager(Configured, nn.Module):
 
 
 class FixedManager(nn.Module):
-    """A manager with nothing to learn: a rule that was settled before the experts train (K-means, in chapter 3).
-
-    Args:
-        rule: from x (B, D), of any size, to the expert of each example, int64 (B,).
-        num_experts: E.
-    """
-
-    in_features = None
+    """A manager with nothing to learn: a rule from x (B, D), D of any size, to experts, int64 (B,). Chapter 3."""
 
     def __init__(self, rule: Callable[[Tensor], Tensor], num_experts: int) -> None:
         super().__init__()
         require_positive("num_experts", num_experts)
-        self.rule, self.num_experts = rule, num_experts
+        self.rule, self.in_features, self.num_experts = rule, None, num_experts
 
     def forward(self, x: Tensor) -> Tensor:
         # 0 for the rule's expert and minus infinity elsewhere, so that p is 1 and 0

@@ -1,6 +1,7 @@
 """How good is it? Measures of a trained mixture. Labels may come in here, and only here."""
 
 import math
+import operator
 from typing import NamedTuple
 
 import torch
@@ -30,10 +31,10 @@ class Evaluation(NamedTuple):
 def evaluate(model: MixtureOfExperts, x: Tensor, y: Tensor, seed: int = 0, batch_size: int = 1000) -> Evaluation:
     """Gate and losses over a whole data set x (B, D), y (B, D_out), in evaluation mode; the answer lies on the CPU."""
     model.check(x, y)
-    gates, losses = [], []
+    gates, losses, size = [], [], operator.index(batch_size)
     with looking(model) as device:
-        generator = torch.Generator(device).manual_seed(seed)
-        for xs, ys in zip(x.split(batch_size), y.split(batch_size), strict=True):
+        generator = torch.Generator(device).manual_seed(operator.index(seed))
+        for xs, ys in zip(x.split(size), y.split(size), strict=True):
             xs, ys = xs.to(device), ys.to(device)
             gates.append(model.gate(xs).cpu())
             losses.append(model.expert_losses(xs, ys, model.noise(len(xs), generator)).cpu())
@@ -63,12 +64,12 @@ def match_experts(assignments: Tensor, labels: Tensor, num_experts: int | None =
     """
     from scipy.optimize import linear_sum_assignment  # here, since importing it takes as long as all of this library
 
-    counts = contingency(assignments, labels, num_experts)  # (E, K)
+    counts = contingency(assignments, labels, num_experts).cpu()  # (E, K)
     counts = torch.nn.functional.pad(counts, (0, 0, 0, max(0, counts.shape[1] - counts.shape[0])))
     experts, classes = linear_sum_assignment(counts.numpy(), maximize=True)
     match = torch.full((len(counts),), -1)
     match[torch.as_tensor(experts)] = torch.as_tensor(classes)
-    return match
+    return match.to(assignments.device)
 
 
 def clustering_accuracy(assignments: Tensor, labels: Tensor) -> float:

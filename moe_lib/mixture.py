@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from moe_lib.balance import Balance, ImportanceVariance
 from moe_lib.experts import Objective, VAEExperts
-from moe_lib.layers import Configured
+from moe_lib.layers import Configured, require_float32
 from moe_lib.manager import Manager
 
 
@@ -117,10 +117,12 @@ class MixtureOfExperts(Configured, nn.Module):
         """n images drawn by one expert: (n, D) on the CPU; TypeError if such experts cannot draw."""
         if not hasattr(self.experts, "generate"):
             raise TypeError(f"{type(self.experts).__name__} predict y from x and draw nothing; see experts.predict")
-        return self.experts.generate(expert, n, seed)
+        with looking(self):
+            return self.experts.generate(expert, n, seed)
 
     def check(self, x: Tensor, y: Tensor | None = None) -> None:
         """TypeError or ValueError on data that the model cannot learn from; see `Experts.check`."""
+        require_float32(self)
         self.experts.check(x, y)
 
 

@@ -3,6 +3,7 @@
 import math
 import operator
 import platform
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -92,7 +93,7 @@ def fit(
     model.check(x, y)
     epochs, seed = _whole("epochs", epochs), _whole("seed", seed, least=0)
     batch_size = _whole("batch_size", batch_size, most=len(x))
-    home, device = next(model.parameters()).device, resolve_device(device)
+    home, device = next(model.parameters(), x).device, resolve_device(device)
     autocast, step = resolve_precision(precision, device), step or plain_step
     optimizer = torch.optim.Adam(_parameter_groups(model, lr), fused=True)
     rates = [group["lr"] for group in optimizer.param_groups]
@@ -101,14 +102,14 @@ def fit(
     history, steps, saved = History(), len(x) // batch_size, None
     if checkpoint is not None:
         parts = {"model": model, "adam": optimizer, "order": order, "noise": noise}
-        same = {"model": repr(model), "data": digest(x, y), "batch_size": batch_size, "seed": seed, "lr": rates}
+        same = {"model": _name(model), "data": digest(x, y), "batch_size": batch_size, "seed": seed, "lr": rates}
         same |= {"precision": precision, "device": device.type, "step": _name(step)}
         same |= {"schedule": _name(schedule), "epochs": epochs} if schedule else {}  # a schedule knows where it ends
         saved = Checkpoint(checkpoint, parts, history, same)
 
     def look() -> None:
         seen = on_epoch(len(history), model.eval()) if on_epoch else None
-        history.looks |= {} if seen is None else {len(history): seen.detach().cpu()}
+        history.looks |= {} if seen is None else {len(history): torch.as_tensor(seen).detach().cpu().clone()}
         model.train()
 
     try:
@@ -172,7 +173,7 @@ def fit_parabolas(
         manager = manager or Manager(in_features=1, hidden=(16,), num_experts=2, activation="tanh")
         model = kind(manager, RegressionExperts(num_experts=2, degree=2))
     rates = {"manager": 0.02, "experts": 0.05}  # slower, so that experts have something to offer before it decides
-    lr = {name: rate for name, rate in rates.items() if any(True for _ in model.get_submodule(name).parameters())}
+    lr = {part: rate for part, rate in rates.items() if any(p.requires_grad for p in getattr(model, part).parameters())}
     options = {"device": "cpu", "progress": False} | options  # too small to be worth a GPU
     history = fit(model, points.x, points.y, epochs=epochs, batch_size=50, lr=lr, seed=seed, **options)
     return model, history
@@ -182,7 +183,7 @@ def fit_parabolas(
 def seeded(seed: int) -> Iterator[None]:
     """Weights that are drawn inside are those of this seed; PyTorch's global random state is as before afterwards."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(operator.index(seed))
+        torch.default_generator.manual_seed(operator.index(seed))
         yield
 
 
@@ -214,8 +215,8 @@ def has_bf16(device: torch.device) -> bool:
     return torch.cpu._is_avx512_bf16_supported() if device.type == "cpu" and x86 else True
 
 
-def _name(part: Callable) -> str:
-    return getattr(part, "__qualname__", repr(part))
+def _name(part: Any) -> str:
+    return re.sub(" at 0x[0-9a-f]+", "", getattr(part, "__qualname__", repr(part)))  # the same in every process
 
 
 def _whole(name: str, value: int, least: int = 1, most: float = math.inf) -> int:

@@ -8,7 +8,7 @@ import plain
 import pytest
 import speed
 import torch
-from test_layers import as_loop
+from core.tiny import as_loop
 
 from moe_lib import moe_vae
 

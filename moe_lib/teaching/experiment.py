@@ -42,8 +42,8 @@ class Experiment:
         """The runs that the results file holds."""
         return load_results(self.name, self.folder)["runs"] if (self.folder / f"{self.name}.json").is_file() else []
 
-    def run(self) -> None:
-        """Makes each run that the results file does not hold yet, and writes it after each.
+    def run(self) -> bool:
+        """Makes each run that the results file does not hold yet, writes it after each, and says whether there was any.
 
         Raises:
             ValueError: if the file holds finished runs that are not named, or that other code has made. It throws none
@@ -51,7 +51,7 @@ class Experiment:
         """
         done = self.recorded()
         self._refuse_to_drop(done)
-        this_code = fingerprint(self.script)
+        this_code, before = fingerprint(self.script), len(done)
         for i, (config, seed) in enumerate(self.runs, 1):
             if any(run["config"] == config and run["seed"] == seed for run in done):
                 continue
@@ -62,6 +62,7 @@ class Experiment:
             save_results(self.name, self.what, self.unit, done, code, self.folder, **more)
             said = f"{run['metrics']} ({run['seconds']:.0f} s)"
             print(f"{self.name} {i}/{len(self.runs)}: {config}, seed {seed}: {said}", flush=True)
+        return len(done) > before
 
     def repeat(self, config: dict, seed: int) -> dict[str, Any]:
         """One run as the results file lists it, written nowhere. A run that fails is a result too."""

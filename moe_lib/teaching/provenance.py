@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]  # of the checkout; in an installed package there is none, and nothing to be stale
 BOOK = ROOT / "book"
-PACKAGE = "moe_lib"
+PACKAGE, RECORDS = "moe_lib", "moe_lib.teaching"
 MAGIC = re.compile(r"(?m)^(\s*)[%!][a-z].*$")  # %pip install …: no Python, and nothing that outputs depend on
 ADDRESS = re.compile(r"github\.com/[\w.-]+/[\w.-]+?(?=[/\"'\s]|\.git|$)")
 Key = tuple[str, str]  # of a definition: its module and its name; the name is empty for what a module does on import
@@ -139,6 +139,8 @@ class _Reach:
         while frontier:
             home, piece = frontier.pop()
             for module, name in self._meant(home, piece) - self.keys:
+                if module.startswith(RECORDS) and path.suffix == ".py":
+                    continue  # what writes a script's numbers down makes none of them
                 self.keys.add((module, name))
                 found = [p for p in self._module(module).pieces if (name in p.binds if name else not p.binds)]
                 frontier += [(module, p) for p in found]

@@ -11,7 +11,7 @@ import io
 import json
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,7 @@ PACKAGE, RECORDS = "moe_lib", "moe_lib.teaching"
 MAGIC = re.compile(r"(?m)^(\s*)[%!][a-z].*$")  # %pip install …: no Python, and nothing that outputs depend on
 ADDRESS = re.compile(r"github\.com/[\w.-]+/[\w.-]+?(?=[/\"'\s]|\.git|$)")
 Key = tuple[str, str]  # of a definition: its module and its name; the name is empty for what a module does on import
+Import = tuple[str, str, str, int]  # bound name, module, name in that module ("" for the module itself), level
 Fingerprint = dict[str, str | dict[str, str]]
 
 
@@ -107,13 +108,14 @@ class _Piece(NamedTuple):
     """The names that it uses, `a.b.c` as (a, b, c)."""
     words: frozenset[str]
     """Its strings."""
-    imports: tuple[tuple[str, str, str, int], ...]
-    """Local ones: the name that is bound, module, name in that module ("" for the module itself), level."""
+    imports: tuple[Import, ...]
+    """Those inside it."""
 
 
 class _Module(NamedTuple):
     pieces: tuple[_Piece, ...]
-    imports: tuple[tuple[str, str, str, int], ...]
+    imports: tuple[Import, ...]
+    """Those at its top."""
 
 
 class _Reach:
@@ -171,10 +173,9 @@ class _Reach:
 
     def _meant(self, home: str, piece: _Piece) -> set[Key]:
         """The definitions that a piece of code names, and what their modules do on import."""
-        local = {name: (module, inner, level) for name, module, inner, level in piece.imports}
         found = set()
         for chain in piece.chains:
-            target = self._import(home, *local[chain[0]]) if chain[0] in local else self._lookup(home, chain[0])
+            target = self._imported(home, chain[0], piece.imports) or self._lookup(home, chain[0])
             for name in chain[1:]:
                 if target is None or target[1]:
                     break  # a definition: what follows are its attributes
@@ -190,19 +191,25 @@ class _Reach:
             return None
         if any(name in piece.binds for piece in module.pieces):
             return dotted, name
-        seen |= {(dotted, name)}
-        for bound, source, inner, level in module.imports:
-            if bound == name and (target := self._import(dotted, source, inner, level, seen)):
-                return target
-            if bound == "*" and (target := self._lookup(self._absolute(dotted, source, level), name, seen)):
-                return target
-        return (f"{dotted}.{name}", "") if dotted and self._path(f"{dotted}.{name}") else None
+        if target := self._imported(dotted, name, module.imports, seen | {(dotted, name)}):
+            return target
+        return (f"{dotted}.{name}", "") if self._path(f"{dotted}.{name}") else None
 
-    def _import(self, home: str, source: str, inner: str, level: int, seen: frozenset[Key] = frozenset()) -> Key | None:
-        source = self._absolute(home, source, level)
-        if inner:
-            return self._lookup(source, inner, seen)
-        return (source, "") if self._path(source) else None
+    def _imported(
+        self, home: str, name: str, imports: tuple[Import, ...], seen: frozenset[Key] = frozenset()
+    ) -> Key | None:
+        """What some of a module's imports make of a name."""
+        for bound, source, inner, level in imports:
+            if bound not in (name, "*"):
+                continue
+            source = self._absolute(home, source, level)
+            if inner:
+                target = self._lookup(source, name if bound == "*" else inner, seen)
+            else:
+                target = (source, "") if self._path(source) else None
+            if target:
+                return target
+        return None
 
     def _absolute(self, home: str, source: str, level: int) -> str:
         if level == 0:
@@ -289,8 +296,8 @@ def _bare(source: str, tree: ast.Module, notebook: bool = False) -> list[str]:
     return [line.decode() for line in lines]
 
 
-def _imports(node: ast.AST, inside_functions: bool) -> Iterator[tuple[str, str, str, int]]:
-    """The imports of a statement: bound name, module, name in it, level."""
+def _imports(node: ast.AST, inside_functions: bool) -> Iterator[Import]:
+    """The imports of a statement."""
     if isinstance(node, ast.Import):
         for alias in node.names:
             yield (alias.asname, alias.name, "", 0) if alias.asname else (*[alias.name.split(".")[0]] * 2, "", 0)
@@ -302,7 +309,7 @@ def _imports(node: ast.AST, inside_functions: bool) -> Iterator[tuple[str, str, 
             yield from _imports(child, inside_functions)
 
 
-def _outside(imports: list | tuple) -> dict[str, str]:
+def _outside(imports: Iterable[Import]) -> dict[str, str]:
     """What imported names mean that are not of moe_lib: `np` → numpy, `sqrt` → math.sqrt."""
     return {
         bound: f"{module}.{inner}".rstrip(".")

@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 
 import torch
+from PIL import Image
 from protocol import BF16, NAMES, PREPARED, digits
-from torchvision.io import write_png
 
 from moe_lib import VAEExperts, fit
 from moe_lib.ladder import Augmentation, ConvManager, InvariantMixture, best_start
@@ -72,7 +72,7 @@ def show(seed: int) -> None:
     def watch(model: InvariantMixture, seconds: float, accuracy: float) -> None:
         drawn = torch.cat([model.generate(i, 1, seed=0).view(28, 28) for i in range(10)], dim=1)  # (28, 280)
         rows.append((255 * (1 - drawn)).to(torch.uint8))
-        write_png(torch.cat(rows).unsqueeze(0), str(PICTURE))
+        Image.fromarray(torch.cat(rows).numpy()).save(PICTURE)
         print(f"{seconds:5.1f} s: {accuracy:.1%} of the test images sorted, no label used; see {PICTURE}", flush=True)
 
     race(DESKEWED, seed, watch)

@@ -11,9 +11,9 @@ from itertools import permutations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from torch import nn
-from torchvision.io import decode_png
 
 from moe_lib import Digits, ImportanceVariance, Manager, MixtureOfExperts, VAEExperts
 from moe_lib.measures import agreement, barred_sevens_by, examine, iwae, measure, negative_elbo, portrait, summary
@@ -43,7 +43,7 @@ def accuracy_by_brute_force(found_train, train_labels, found_test, test_labels):
 
 def halves(seed):
     """Of both halves the experts and labels; the best map differs between them."""
-    return (*divided(seed), *divided(seed + 1000))
+    return (*divided(seed), *divided(seed + 1000, n=200))
 
 
 def test_accuracy_equals_brute_force_with_the_map_of_the_training_images():
@@ -51,9 +51,8 @@ def test_accuracy_equals_brute_force_with_the_map_of_the_training_images():
     for seed in range(20):
         given = halves(seed)
         assert accuracy(*given) == pytest.approx(accuracy_by_brute_force(*given)), seed
-        swapped = accuracy_by_brute_force(*given[2:], *given[:2])
-        on_the_test_images = accuracy_by_brute_force(*given[2:], *given[2:])
-        others += abs(accuracy(*given) - swapped) > 0.02 and abs(accuracy(*given) - on_the_test_images) > 0.02
+        wrong = [accuracy_by_brute_force(*given[2:], *given[i : i + 2]) for i in (0, 2)]  # the map is of the test images
+        others += all(abs(accuracy(*given) - other) > 0.005 for other in wrong)
     assert others >= 15, "the examples would not notice a map that is fitted on the wrong half"
 
 
@@ -67,7 +66,6 @@ def test_accuracy_is_one_for_another_numbering_and_a_share_otherwise():
 def test_an_expert_that_only_one_half_uses_is_no_error():
     found, labels = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 1])
     assert accuracy(found, labels, torch.tensor([0, 0, 1, 3]), labels) == 0.75
-    assert accuracy(torch.tensor([0, 0, 1, 3]), labels, found, labels) == 0.75 or True  # which of 1, 3 is the one: a tie
     assert accuracy(found, labels, found, labels, num_experts=9) == 1
 
 
@@ -105,12 +103,14 @@ def scored():
     """A small mixture with two experts a digit, two halves of images whose labels are skewed differently, its scores."""
     torch.manual_seed(3)
     model = MixtureOfExperts(
-        Manager(784, 2 * E, hidden=(5,)), VAEExperts(2 * E, hidden=(4,), latent=2), ImportanceVariance(0.1)
+        Manager(784, 2 * E, hidden=(16,)),
+        VAEExperts(2 * E, hidden=(4,), latent=2, decoder_std=4.0),  # losses differ by nats, not by hundreds of them
+        ImportanceVariance(0.1),
     )
-    for parameter in model.parameters():
-        parameter.data *= 3  # so that gates and experts differ
+    for name, parameter in model.named_parameters():
+        parameter.data *= 10 if name.startswith("manager") else 3  # so that gates and experts differ
     model.eval()
-    images = torch.rand(500, 784)
+    images = 0.7 * torch.rand(20, 784).round()[torch.randint(20, (500,))] + 0.3 * torch.rand(500, 784)  # twenty kinds
     found = model.assign(images)
     labels = torch.where(torch.rand(500) < 0.5, found % K, torch.randint(K, (500,)))
     train, test = Digits(images[:300], labels[:300]), Digits(images[300:], (labels[300:] + (torch.rand(200) < 0.4)) % K)
@@ -178,8 +178,7 @@ def test_a_portrait_shows_each_expert_s_drawings_and_digits(scored):
     for i, y in zip(model.assign(test.images).tolist(), test.labels.tolist(), strict=True):
         counts[i][y] += 1
     assert shown["counts"] == counts
-    png = io.BytesIO(base64.b64decode(shown["drawings"])).getvalue()
-    picture = decode_png(torch.frombuffer(bytearray(png), dtype=torch.uint8))
-    assert picture.shape == (1, 84, 28 * 2 * E)
+    picture = torch.tensor(np.array(Image.open(io.BytesIO(base64.b64decode(shown["drawings"])))))
+    assert picture.shape == (84, 28 * 2 * E)
     drawing = model.generate(5, 3, seed=0)[1].view(28, 28)
-    torch.testing.assert_close(picture[0, 28:56, 5 * 28 : 6 * 28] / 255, drawing, atol=0.003, rtol=0)
+    torch.testing.assert_close(picture[28:56, 5 * 28 : 6 * 28] / 255, drawing, atol=0.003, rtol=0)

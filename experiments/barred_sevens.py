@@ -4,8 +4,8 @@
 
 The images are those that chapter 8's best model sends where it sends most sevens: raw, deskewed, or deskewed and
 scaled. Two, three or five of the post's VAEs share them, with its manager; or two prototypes that first lie still, then
-may be turned, scaled, sheared and shifted, then bent, as in experiments/prototypes.py. A full collapse of the VAEs costs
-90 nats, as everywhere. The 239 sevens sorted by eye score the runs; they choose nothing.
+may be turned, scaled, sheared and shifted, then bent, as in experiments/prototypes.py. A full collapse of the VAEs
+costs 90 nats, as everywhere. The 239 sevens sorted by eye score the runs; they choose nothing.
 """
 
 import time
@@ -17,9 +17,8 @@ from torch import Tensor
 
 from moe_lib import ImportanceCV2, Manager, MixtureOfExperts, VAEExperts, fit
 from moe_lib.ladder import Floor, PrototypeExperts, load_pretrained, sevens
-from moe_lib.measures import barred_sevens_by
-from moe_lib.teaching import Experiment
-from moe_lib.teaching.experiment import outcome
+from moe_lib.measures.scoring import barred_sevens_by
+from moe_lib.teaching.experiment import Experiment, outcome
 
 VAES = [
     {"experts": "VAEs", "number": n, "images": prepared, "epochs": 20, "collapse": COLLAPSE}

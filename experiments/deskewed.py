@@ -20,9 +20,8 @@ from sklearn.cluster import KMeans
 
 from moe_lib import moe_vae
 from moe_lib.ladder import fit_invariant
-from moe_lib.measures import agreement
-from moe_lib.teaching import Experiment
-from moe_lib.teaching.experiment import outcome
+from moe_lib.measures.scoring import agreement
+from moe_lib.teaching.experiment import Experiment, outcome
 
 RUNS = [({"model": "K-means", "images": prepared}, seed) for prepared in PREPARED for seed in range(10)]
 POST = [{"model": "post", "images": prepared, "epochs": EPOCHS} for prepared in ("deskewed and scaled", "deskewed")]

@@ -9,7 +9,7 @@ from protocol import FAST, NAMES, post, train_and_measure
 
 from moe_lib import moe_vae
 from moe_lib.scaling import SparseMixture
-from moe_lib.teaching import Experiment
+from moe_lib.teaching.experiment import Experiment
 
 BUILD = {"fast": moe_vae, "top-2": lambda: post(SparseMixture, top_k=2)}
 OPTIONS = {"fast": FAST, "top-2": {}}

@@ -7,9 +7,9 @@ Without a seed it runs ten of them into a results file, and ten with raw images,
     python experiments/one_minute.py
 
 All images are deskewed and scaled. Two starts on a quarter of them; the more consistent one goes on with all of them
-for two epochs, with small experts and no neighbours; nine of ten seeds get there. With raw images, four starts and three
-epochs, half of them do. The clock runs from before the first image is deskewed to after each epoch, and stands still
-while labels are looked at; loading PyTorch and the images comes on top, some six seconds. After every epoch
+for two epochs, with small experts and no neighbours; nine of ten seeds get there. With raw images, four starts and
+three epochs, half of them do. The clock runs from before the first image is deskewed to after each epoch, and stands
+still while labels are looked at; loading PyTorch and the images comes on top, some six seconds. After every epoch
 one_minute.png gets one row more: what each expert draws. Labels stop the clock and choose nothing; the settings were
 found in trials whose accuracies we saw.
 """
@@ -23,11 +23,9 @@ from PIL import Image
 from protocol import BF16, NAMES, PREPARED, digits
 
 from moe_lib import VAEExperts, fit
-from moe_lib.ladder import Augmentation, ConvManager, InvariantMixture, best_start
-from moe_lib.measures import accuracy
-from moe_lib.scaling import one_cycle
-from moe_lib.teaching import Experiment
-from moe_lib.teaching.experiment import outcome
+from moe_lib.ladder import Augmentation, ConvManager, InvariantMixture, best_start, one_cycle
+from moe_lib.measures.scoring import accuracy
+from moe_lib.teaching.experiment import Experiment, outcome
 
 GOAL = 0.97
 RAW = {"starts": 4, "start_images": 15000, "epochs": 3, "images": "raw"}

@@ -26,11 +26,12 @@ from moe_lib.ladder import (
     load_examiner,
     load_weights,
     neighbours,
+    one_cycle,
     relatives,
     save_weights,
 )
-from moe_lib.measures import accuracy, measure, portrait, summary
-from moe_lib.scaling import compiled_step, one_cycle
+from moe_lib.measures.scoring import accuracy, measure, portrait, summary
+from moe_lib.scaling import compiled_step
 from moe_lib.teaching.experiment import outcome
 from moe_lib.teaching.provenance import fingerprint
 from moe_lib.training import History
@@ -40,7 +41,9 @@ EPOCHS, COLLAPSE = 10, 90.0  # nats that a full collapse of the post's model cos
 BF16 = {"device": "cpu", "precision": "bf16"}
 FAST = {**BF16, "step": compiled_step}  # the fast way of chapter 6
 BEST = {"starts": 4, "epochs": 20, "settle": 5, "finetune": 40, "neighbours": 5, "erase": 0.7}
-NAMES = "names of experts: in runs made before 26 November 2026 fitted on the test images, since then on the training images"
+NAMES = (
+    "names of experts: fitted on the test images in runs made before 26 November 2026, since then on training images"
+)
 KEPT = Path(__file__).parent / "weights"  # of runs that others go on from; not in the repository
 PREPARED: dict[str, Callable[[Tensor], Tensor]] = {
     "raw": lambda images: images,

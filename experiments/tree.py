@@ -23,16 +23,23 @@ import torch
 from protocol import COLLAPSE, EPOCHS, FAST, crowd, digits, measures, post, train_and_measure
 
 from moe_lib import Experts, ImportanceCV2, MixtureOfExperts, VAEExperts
-from moe_lib.ladder import MixtureExperts, StackedManagers, finetune_experts, flattened, load_pretrained, sevens
-from moe_lib.measures import agreement, barred_sevens_by
-from moe_lib.teaching import Experiment
-from moe_lib.teaching.experiment import outcome
+from moe_lib.ladder import (
+    MixtureExperts,
+    MixtureTree,
+    StackedManagers,
+    finetune_experts,
+    flattened,
+    load_pretrained,
+    sevens,
+)
+from moe_lib.measures.scoring import agreement, barred_sevens_by
+from moe_lib.teaching.experiment import Experiment, outcome
 
 MODELS: dict[str, Callable[[], MixtureOfExperts]] = {
     "flat 10": lambda: post(experts=VAEExperts(10, hidden=(384,))),
     "flat 30": lambda: crowd(30),
-    "tree 10 x 3": lambda: post(experts=mixtures(3, COLLAPSE / 10)),
-    "tree 10 x 3, strict": lambda: post(experts=mixtures(3, COLLAPSE)),
+    "tree 10 x 3": lambda: post(MixtureTree, experts=mixtures(3, COLLAPSE / 10)),
+    "tree 10 x 3, strict": lambda: post(MixtureTree, experts=mixtures(3, COLLAPSE)),
     "flat 20": lambda: crowd(20),
     "flat 50": lambda: crowd(50),
 }
@@ -57,7 +64,7 @@ def of_leaves(model: MixtureOfExperts, seed: int) -> dict:
     (train, test), leaves = digits("raw"), flattened(model)
     trunk = {}
     if isinstance(model.experts, MixtureExperts):
-        found_train, found_test = (model.assign(part.images)[:, 0] for part in (train, test))
+        found_train, found_test = (model.assign(part.images) for part in (train, test))
         trunk = {"trunk": agreement(found_train, train.labels, found_test, test.labels)}
     return {
         **measures(leaves, seed),

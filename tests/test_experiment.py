@@ -11,7 +11,7 @@ from moe_lib.teaching import experiment as experiments
 from moe_lib.teaching.experiment import outcome
 from moe_lib.teaching.results import load_results, processor, save_results, versions
 
-SCRIPT = '''
+SCRIPT = """
 from moe_lib.teaching.experiment import Experiment, outcome
 
 RUNS = [({"w": w}, seed) for w in (0, 1) for seed in (0, 1)]
@@ -28,7 +28,7 @@ def one(config, seed):
 
 
 EXPERIMENT = Experiment(name="trial", what="a trial", unit="shares", runs=RUNS, one=one, note="made up")
-'''
+"""
 
 
 @pytest.fixture

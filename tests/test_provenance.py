@@ -48,7 +48,7 @@ class Thing:
         return TABLE
 ''',
     "moe_lib/room/__init__.py": "from moe_lib.room.deep import *\nfrom . import late as later\n",
-    "moe_lib/room/deep.py": 'from ..core import helper as h\nfrom . import late\n\n\ndef deep():\n    return h(4), '
+    "moe_lib/room/deep.py": "from ..core import helper as h\nfrom . import late\n\n\ndef deep():\n    return h(4), "
     'late.late("x"), load("best")\n\n\ndef load(name):\n    return open(f"{name}.safetensors")\n',
     "moe_lib/room/late.py": "print('hello')\n\n\ndef late(x):\n    return x\n",
     "moe_lib/room/unseen.py": "def helper(n):\n    return 3\n",
@@ -56,10 +56,18 @@ class Thing:
     "moe_lib/room/weights/worst.safetensors": "weights",
     "book/results/runs.json": '{"runs": [{"seed": 0, "config": {}, "metrics": {"m": 1}, "seconds": 2.5}]}',
     "book/results/others.json": '{"runs": []}',
-    "experiments/protocol.py": "from moe_lib import used\n\nTHREADS = 2\n\n\ndef prepared():\n    return used(THREADS)\n",
+    "experiments/protocol.py": "from moe_lib import used\nTHREADS = 2\n\n\ndef prepared():\n    return used(THREADS)\n",
 }
-CODE = 'import moe_lib as moe\n%pip install x\nmoe.used(1)\nmoe.deep()\nname = "runs"\nmoe.load_results(name)\n"github.com/a/b"'
-SCRIPT = '''
+CODE = """
+import moe_lib as moe
+%pip install x
+moe.used(1)
+moe.deep()
+name = "runs"
+moe.load_results(name)
+"github.com/a/b"
+"""
+SCRIPT = """
 from protocol import prepared
 
 RUNS = [({}, 0)]
@@ -72,7 +80,7 @@ def one(config, seed):
 
 def publish():
     return RUNS
-'''
+"""
 
 
 @pytest.fixture
@@ -125,8 +133,14 @@ def test_prose_comments_imports_and_what_is_not_reached_do_not_matter(root):
     ]:
         assert edited(root, name, old, new) == before, (name, old)
     assert of_chapter(root, text="Other prose.") == before[0]
-    assert of_chapter(root, "# why\n\n" + CODE.replace("a/b", "fork/book").replace("%pip install x", "%pip install y")) == before[0]
-    assert of_script(root, '"""Doc."""\n' + SCRIPT.replace("[({}, 0)]", "[({}, 0), ({}, 1)]") + "\n\nprint_nothing = 1\n") == before[1]
+    assert (
+        of_chapter(root, "# why\n\n" + CODE.replace("a/b", "fork/book").replace("%pip install x", "%pip install y"))
+        == before[0]
+    )
+    assert (
+        of_script(root, '"""Doc."""\n' + SCRIPT.replace("[({}, 0)]", "[({}, 0), ({}, 1)]") + "\n\nprint_nothing = 1\n")
+        == before[1]
+    )
 
 
 def test_a_pure_move_does_not_matter(root):
@@ -137,7 +151,9 @@ def test_a_pure_move_does_not_matter(root):
     (root / "moe_lib" / "room" / "aa").mkdir()
     (root / "moe_lib" / "room" / "aa" / "bb.py").write_text("from math import sqrt\n\n\n" + helper)
     (root / "moe_lib" / "assets").mkdir()
-    (root / "moe_lib" / "room" / "weights" / "best.safetensors").rename(root / "moe_lib" / "assets" / "best.safetensors")
+    (root / "moe_lib" / "room" / "weights" / "best.safetensors").rename(
+        root / "moe_lib" / "assets" / "best.safetensors"
+    )
     assert (of_chapter(root), of_script(root)) == before
 
 
@@ -184,7 +200,7 @@ def test_every_way_to_import_is_followed(root):
 
 
 def test_a_fingerprint_is_the_same_on_every_python(root):
-    """These were made by Python 3.11; sources are hashed as they are written, not as a version of Python prints them."""
+    """Python 3.11 made these: sources are hashed as they are written, not as a version of Python prints them."""
     assert {part: value for part, value in of_chapter(root).items() if part in ("code", "library")} == {
         "code": "ba5471084aab054f",
         "library": "8fc9ad17751fef40",
@@ -221,14 +237,16 @@ def test_an_experiment_is_fresh_if_made_or_verified_by_this_code(root):
 
 
 def test_the_book_s_own_library_is_followed_into_its_rooms():
-    """Not a toy: a chapter on the ladder reaches the ladder's code and weights, and the first chapters do not."""
-    by_name = {path.stem: path for path in provenance.chapters()}
-    ladder = provenance.fingerprint(by_name["08_ladder"])
-    assert {"best.safetensors", "mnist.tar.xz", "sevens.json"} <= ladder["assets"].keys()
-    assert {"ladder", "post_seeds", "one_minute"} <= ladder["results"].keys()
-    assert "08_ladder" not in ladder["results"]
-    reached = {module for module, _ in provenance.reached(by_name["08_ladder"])}
-    assert {"moe_lib.training", "moe_lib.ladder.invariance"} <= reached
-    early = {module.split(".")[1] for module, _ in provenance.reached(by_name["02_two_parabolas"])}
-    assert not early & {"ladder", "measures", "scaling"}
-    assert not provenance.fingerprint(by_name["02_two_parabolas"])["assets"]
+    """No toy: what is about the ladder reaches the ladder's code, data and weights, and an early chapter does not."""
+    script = provenance.ROOT / "experiments" / "barred_sevens.py"
+    found, reached = provenance.fingerprint(script), provenance.reached(script)
+    assert found["assets"].keys() == {"best.safetensors", "mnist.tar.xz", "sevens.json"}
+    assert {("moe_lib.training", "fit"), ("moe_lib.ladder.prototypes", "PrototypeExperts")} <= reached
+    assert ("moe_lib.ladder.recipes", "fit_invariant") not in reached
+    chapters = {path.stem: path for path in provenance.chapters()}
+    read = provenance.fingerprint(chapters["08_ladder"])["results"].keys()
+    assert {"ladder", "post_seeds", "one_minute"} <= read
+    assert "08_ladder" not in read
+    parabolas = chapters["02_two_parabolas"]
+    assert not provenance.fingerprint(parabolas)["assets"]
+    assert not {module.split(".")[1] for module, _ in provenance.reached(parabolas)} & {"ladder", "measures", "scaling"}

@@ -15,9 +15,19 @@ from PIL import Image
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from torch import nn
 
-from moe_lib import Digits, ImportanceVariance, Manager, MixtureOfExperts, VAEExperts
-from moe_lib.measures import agreement, barred_sevens_by, examine, iwae, measure, negative_elbo, portrait, summary
-from moe_lib.measures.scoring import accuracy, posterior, purity, share_right
+from moe_lib import Digits, ImportanceVariance, MixtureOfExperts, VAEExperts
+from moe_lib.measures import examine, iwae, negative_elbo
+from moe_lib.measures.scoring import (
+    accuracy,
+    agreement,
+    barred_sevens_by,
+    measure,
+    portrait,
+    posterior,
+    purity,
+    share_right,
+    summary,
+)
 
 E, K = 4, 4
 
@@ -51,7 +61,9 @@ def test_accuracy_equals_brute_force_with_the_map_of_the_training_images():
     for seed in range(20):
         given = halves(seed)
         assert accuracy(*given) == pytest.approx(accuracy_by_brute_force(*given)), seed
-        wrong = [accuracy_by_brute_force(*given[2:], *given[i : i + 2]) for i in (0, 2)]  # the map is of the test images
+        wrong = [
+            accuracy_by_brute_force(*given[2:], *given[i : i + 2]) for i in (0, 2)
+        ]  # the map is of the test images
         others += all(abs(accuracy(*given) - other) > 0.005 for other in wrong)
     assert others >= 15, "the examples would not notice a map that is fitted on the wrong half"
 
@@ -86,9 +98,23 @@ def test_the_posterior_is_that_of_bayes():
     losses = torch.tensor([[2.0, 0.0, 1.0], [0.0, 0.0, 5.0]])  # nats: -ln of how well each expert explains the image
     by_hand = p * (-losses).exp()
     torch.testing.assert_close(posterior(p, losses), by_hand / by_hand.sum(dim=1, keepdim=True))
-    assert posterior(p, losses).argmax(dim=1).tolist() == [1, 0]  # the worse explanation would be [0, 2], the gate [0, 0]
+    assert posterior(p, losses).argmax(dim=1).tolist() == [
+        1,
+        0,
+    ]  # the worse explanation would be [0, 2], the gate [0, 0]
     far = posterior(torch.tensor([[1.0, 0.0]]), torch.tensor([[900.0, 0.0]]))
     assert far.tolist() == [[1, 0]], "an expert that the gate excludes, and losses that would underflow"
+
+
+class Gate(nn.Module):
+    """A manager that prefers for each of its first images an expert of its own, and of the others guesses."""
+
+    def __init__(self, kinds):
+        super().__init__()
+        self.kinds, self.num_experts, self.in_features = nn.Parameter(kinds / 100), len(kinds), 784
+
+    def forward(self, x):
+        return (x - 0.5) @ self.kinds.T * 10
 
 
 class Reader(nn.Module):
@@ -100,17 +126,17 @@ class Reader(nn.Module):
 
 @pytest.fixture(scope="module")
 def scored():
-    """A small mixture with two experts a digit, two halves of images whose labels are skewed differently, its scores."""
+    """A mixture with two experts a digit, two halves of images whose labels are skewed differently, its scores."""
     torch.manual_seed(3)
+    kinds = torch.rand(20, 784).round()
     model = MixtureOfExperts(
-        Manager(784, 2 * E, hidden=(16,)),
+        Gate(kinds[: 2 * E]),
         VAEExperts(2 * E, hidden=(4,), latent=2, decoder_std=4.0),  # losses differ by nats, not by hundreds of them
         ImportanceVariance(0.1),
     )
-    for name, parameter in model.named_parameters():
-        parameter.data *= 10 if name.startswith("manager") else 3  # so that gates and experts differ
-    model.eval()
-    images = 0.7 * torch.rand(20, 784).round()[torch.randint(20, (500,))] + 0.3 * torch.rand(500, 784)  # twenty kinds
+    for parameter in model.parameters():
+        parameter.data *= 3  # so that experts differ
+    images = 0.7 * kinds[torch.randint(20, (500,))] + 0.3 * torch.rand(500, 784)
     found = model.assign(images)
     labels = torch.where(torch.rand(500) < 0.5, found % K, torch.randint(K, (500,)))
     train, test = Digits(images[:300], labels[:300]), Digits(images[300:], (labels[300:] + (torch.rand(200) < 0.4)) % K)
@@ -124,7 +150,10 @@ def test_measure_equals_plain_loops(scored):
         gates = [model.gate(part.images) for part in (train, test)]
         losses = model.expert_losses(test.images, test.images, model.noise(200, torch.Generator().manual_seed(0)))
     group_train, group_test = (groups[gate.argmax(dim=1)] for gate in gates)
-    names = max(permutations(range(K)), key=lambda names: sum(names[g] == y for g, y in zip(group_train, train.labels, strict=True)))
+    names = max(
+        permutations(range(K)),
+        key=lambda names: sum(names[g] == y for g, y in zip(group_train, train.labels, strict=True)),
+    )
     digit = [names[g] for g in groups.tolist()]  # of each expert
 
     def right(choices):

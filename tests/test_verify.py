@@ -9,7 +9,7 @@ import verify
 from moe_lib.teaching import results
 from moe_lib.teaching.provenance import stale
 
-SCRIPT = '''
+SCRIPT = """
 from moe_lib.teaching.experiment import Experiment, outcome
 
 RUNS = [({"n": n}, seed) for n in (1, 2) for seed in range(3)]
@@ -18,11 +18,12 @@ SCALE = 1.0
 
 def one(config, seed):
     metrics = {"accuracy": SCALE * (0.8 + 0.01 * seed), "curve": [SCALE * 1.0, SCALE * 0.5], "in_use": 10}
-    return outcome(metrics | {"counts": [[int(1000 * SCALE), 3]], "drawings": f"png {SCALE}", "seconds_to_goal": 0.1}, seconds=0.01)
+    metrics |= {"counts": [[int(1000 * SCALE), 3]], "drawings": f"png {SCALE}", "seconds_to_goal": 0.1}
+    return outcome(metrics, seconds=0.01)
 
 
 EXPERIMENT = Experiment(name="toy", what="a toy", unit="shares", runs=RUNS, one=one)
-'''
+"""
 
 
 @pytest.fixture
@@ -125,7 +126,9 @@ def test_what_is_allowed():
     assert compared(1.0, 1.0 + 5e-5, exact=True) is None
     assert compared(1.0, 1.04) == "within 5 % of the only seed"
     assert compared(1.0, 1.06) is None
-    assert compared(1.0, 1.39, 1.2) == "within the spread of 2 seeds"  # as far above the highest as it is above the lowest
+    assert (
+        compared(1.0, 1.39, 1.2) == "within the spread of 2 seeds"
+    )  # as far above the highest as it is above the lowest
     assert compared(1.0, 0.79, 1.2) is None
     assert compared(10, 9, 10, 10) == "within the spread of 3 seeds"  # of counts, one
     assert compared(10, 8, 10, 10) is None

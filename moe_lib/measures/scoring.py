@@ -28,8 +28,10 @@ def accuracy(
     """ACC in [0, 1]: the one-to-one map of experts to labels is fitted on training images, and scored on test images.
 
     Args:
-        found_train, found_test: int64 (B,), the expert or cluster of each image.
-        train_labels, test_labels: int64 (B,).
+        found_train: int64 (B,), the expert or cluster of each training image.
+        train_labels: int64 (B,).
+        found_test: int64 (B',), the same of the test images.
+        test_labels: int64 (B',).
         num_experts: E, where it is more than are in use.
     """
     most = max(num_experts or 0, int(torch.cat([found_train, found_test]).max()) + 1)
@@ -42,9 +44,7 @@ def purity(assignments: Tensor, labels: Tensor) -> float:
     return (counts.max(dim=1).values.sum() / counts.sum()).item()
 
 
-def agreement(
-    found_train: Tensor, train_labels: Tensor, found_test: Tensor, test_labels: Tensor
-) -> dict[str, float]:
+def agreement(found_train: Tensor, train_labels: Tensor, found_test: Tensor, test_labels: Tensor) -> dict[str, float]:
     """How well a division of the test images agrees with their labels: `accuracy`, NMI, ARI and `purity`."""
     from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score  # here, since it takes a second
 
@@ -82,7 +82,8 @@ def measure(
 
     Args:
         model: E VAEs and their manager.
-        train, test: the images as the model has seen them, and their labels.
+        train: the images as the model has seen them, and their labels.
+        test: others, prepared alike, and their labels.
         examiner: from images (B, D) to logits over digits (B, K); see `examine`.
         groups: int64 (E,), which experts count as one, where there are more than digits; each for itself unless given.
         iwae_images: how many of the test images, the first ones, the IWAE bound is taken over.

@@ -1,8 +1,8 @@
 """Are committed outputs still what the code beside them gives? One answer for chapters and for results files.
 
-The outputs of a chapter, or of an experiment, depend on its own code, on the definitions of moe_lib that this reaches, on
-the files that these name (weights, data, drawings) and on the results files that it reads. `fingerprint` hashes them;
-it does not see comments, docstrings, blank lines, the order of definitions, nor in which module they live.
+The outputs of a chapter, or of an experiment, depend on its own code, on the definitions of moe_lib that this reaches,
+on the files that these name (weights, data, drawings) and on the results files that it reads. `fingerprint` hashes
+them; it does not see comments, docstrings, blank lines, the order of definitions, nor in which module they live.
 """
 
 import ast
@@ -47,8 +47,7 @@ def fingerprint(path: Path, entry: str = "one") -> Fingerprint:
     """
     reach = _Reach(path, entry)
     code, library = (
-        "\n".join(sorted({piece.text for piece in pieces if piece.text}))
-        for pieces in (reach.own, reach.library)
+        "\n".join(sorted({piece.text for piece in pieces if piece.text})) for pieces in (reach.own, reach.library)
     )
     return {
         "code": _hash(ADDRESS.sub("github.com/OWNER/NAME", code).encode()),
@@ -62,8 +61,8 @@ def stale(path: Path) -> str | None:
     """Why a chapter, or an experiment, must run again (or be verified), or None.
 
     Args:
-        path: a notebook, which carries its fingerprint; or a script, whose results file has one, or two: of the code that
-            made it, and of the code that `make verify` found to give the same.
+        path: a notebook, which carries its fingerprint; or a script, whose results file has one, or two: of the code
+            that made it, and of the code that `make verify` found to give the same.
     """
     if path.suffix == ".ipynb":
         record = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("moe", {})
@@ -121,8 +120,8 @@ class _Module(NamedTuple):
 class _Reach:
     """What a notebook or script leads to.
 
-    Names are resolved as Python does it, without running anything: through `from moe_lib.room import x`, `import moe_lib
-    as moe`, what a room's `__init__` offers, relative imports, and imports inside functions.
+    Names are resolved as Python does it, without running anything: through `from moe_lib.room import x`,
+    `import moe_lib as moe`, what a room's `__init__` offers, relative imports, and imports inside functions.
     """
 
     def __init__(self, path: Path, entry: str) -> None:

@@ -31,7 +31,9 @@ def load_results(name: str, folder: Path = FOLDER) -> dict[str, Any]:
         )
     results = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(results, dict) or (missing := {"what", "unit", "runs", "provenance"} - set(results)):
-        raise ValueError(f"{path} is no results file: it lacks {sorted(missing) if isinstance(results, dict) else 'all'}")
+        raise ValueError(
+            f"{path} is no results file: it lacks {sorted(missing) if isinstance(results, dict) else 'all'}"
+        )
     return results
 
 

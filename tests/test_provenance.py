@@ -243,6 +243,7 @@ def test_the_book_s_own_library_is_followed_into_its_rooms():
     assert found["assets"].keys() == {"best.safetensors", "mnist.tar.xz", "sevens.json"}
     assert {("moe_lib.training", "fit"), ("moe_lib.ladder.prototypes", "PrototypeExperts")} <= reached
     assert ("moe_lib.ladder.recipes", "fit_invariant") not in reached
+    assert not any(module.startswith("moe_lib.teaching") for module, _ in reached), "what records makes no number"
     chapters = {path.stem: path for path in provenance.chapters()}
     read = provenance.fingerprint(chapters["08_ladder"])["results"].keys()
     assert {"ladder", "post_seeds", "one_minute"} <= read

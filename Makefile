@@ -1,5 +1,5 @@
 # Each target does its own set-up on a fresh machine with Python 3.11+ and make.
-# ARGS goes to pytest, tools/execute.py, benchmarks/speed.py and experiments/one_minute.py: make test ARGS="-k site", make execute ARGS=--help
+# ARGS goes to pytest, tools/execute.py, tools/verify.py, benchmarks/speed.py and experiments/one_minute.py: make test ARGS="-k site", make execute ARGS=--help
 
 PYTHON ?= python3
 VENV   := .venv
@@ -9,7 +9,7 @@ HTML   := book/_build/html
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book test minute execute bench lab address clean
+.PHONY: help setup book test minute execute verify bench lab address clean
 
 help:
 	@echo "make setup            makes .venv and installs the requirements"
@@ -17,6 +17,7 @@ help:
 	@echo "make test             builds the book, then lints and runs every test"
 	@echo "make minute           learns to sort digits without labels while you watch; ARGS is the seed"
 	@echo "make execute          runs the chapters whose outputs are stale"
+	@echo "make verify           repeats the first run of every long experiment whose code changed; takes hours"
 	@echo "make bench            measures the speed of the model on this machine"
 	@echo "make lab              opens the chapters in JupyterLab"
 	@echo "make address URL=...  makes every link point at the repository https://github.com/OWNER/NAME"
@@ -60,6 +61,10 @@ minute: $(STAMP)
 execute: $(STAMP)
 	@echo "Running the chapters whose outputs are stale"
 	@$(BIN)/python tools/execute.py $(ARGS)
+
+verify: $(STAMP)
+	@echo "Repeating the first run of the experiments whose code changed since they were made or verified"
+	@$(BIN)/python tools/verify.py $(ARGS)
 
 bench: $(STAMP)
 	@echo "Measuring how fast the model trains; leave the machine alone meanwhile"

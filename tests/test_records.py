@@ -20,7 +20,7 @@ def test_results_round_trip(tmp_path):
 
 
 def test_missing_results_say_what_there_is_and_how_to_make_them(tmp_path):
-    (tmp_path / "other.json").write_text("{}")
+    (tmp_path / "other.json").write_text("{}", encoding="utf-8")
     with pytest.raises(FileNotFoundError, match=r"there are: other.*python experiments/trial\.py"):
         load_results("trial", folder=tmp_path)
     with pytest.raises(ValueError, match="lacks"):
@@ -60,10 +60,10 @@ def test_an_experiment_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
         run_all("trial", "what", "unit", "code", runs, one)
     run_all("trial", "what", "unit", "code", runs, one)
     assert calls == [(0, 0), (0, 1), (1, 0), (1, 0), (1, 1)], "only the interrupted run is made again"
-    kept = json.loads((tmp_path / "trial.json").read_text())["runs"]
+    kept = json.loads((tmp_path / "trial.json").read_text(encoding="utf-8"))["runs"]
     assert [(run["config"]["w"], run["seed"]) for run in kept] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     run_all("trial", "what", "unit", "code", runs, one)
     assert len(calls) == 5, "nothing is left to do"
     with pytest.raises(ValueError, match=r"3 finished runs .* \{'w': 0\}, seed 1: .* by hand"):
         run_all("trial", "what", "unit", "code", runs[:1], one)
-    assert json.loads((tmp_path / "trial.json").read_text())["runs"] == kept, "and nothing is lost"
+    assert json.loads((tmp_path / "trial.json").read_text(encoding="utf-8"))["runs"] == kept, "and nothing is lost"

@@ -55,10 +55,10 @@ def _show(text: str) -> None:
     if (ipython := sys.modules.get("IPython")) and ipython.get_ipython():  # never imported for this alone
         ipython.display.display({"text/markdown": text, "text/plain": text}, raw=True)
     else:
-        print(_printable(text, sys.stdout.encoding or "utf-8"))
+        print(printable(text, sys.stdout.encoding or "utf-8"))
 
 
-def _printable(text: str, encoding: str) -> str:
+def printable(text: str, encoding: str) -> str:
     """The text itself where the encoding has all of its signs, else the nearest that it has."""
     try:
         text.encode(encoding)

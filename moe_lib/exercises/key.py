@@ -11,7 +11,8 @@ from torch import Tensor
 from moe_lib.balance import entropy
 from moe_lib.exercises import solutions
 from moe_lib.exercises.answers import Choice, Exercise, Function, Numbers
-from moe_lib.metrics import clustering_accuracy, purity
+from moe_lib.measures import purity
+from moe_lib.metrics import clustering_accuracy
 
 
 def _off(p: Tensor, outputs: Tensor, y: Tensor) -> Tensor:

@@ -58,7 +58,7 @@ def exercises(notebook: nbformat.NotebookNode) -> list[str]:
 
 
 def test_the_table_of_contents_names_every_page():
-    contents = (freshness.BOOK / "_toc.yml").read_text()
+    contents = (freshness.BOOK / "_toc.yml").read_text(encoding="utf-8")
     pages = {path.stem for kind in ("*.ipynb", "*.md") for path in freshness.BOOK.glob(kind)}
     assert set(re.findall(r"(?:file|root): (\w+)", contents)) == pages
 
@@ -78,7 +78,7 @@ def test_it_was_run_in_full_without_an_error(path):
     run = execute.recorded_run(notebook)
     assert run["config"] == {"profile": "full"}
     if run["metrics"]:
-        assert json.loads((freshness.BOOK / "results" / f"{path.stem}.json").read_text())["runs"] == [run]
+        assert json.loads((freshness.BOOK / "results" / f"{path.stem}.json").read_text(encoding="utf-8"))["runs"] == [run]
 
 
 @by_name
@@ -86,7 +86,7 @@ def test_it_is_small_and_carries_no_traces(path):
     assert path.stat().st_size < 1_500_000
     notebook = read(path)
     assert set(notebook.metadata) == {"kernelspec", "language_info", "moe"}
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert "application/vnd.jupyter.widget" not in text
     assert not re.search(r"/(root|home|Users|tmp|work)/", text), "a path of somebody's machine"
     assert not [out for out in outputs(notebook) if out.get("name") == "stderr"], "warnings or progress bars"

@@ -1,69 +1,12 @@
-"""Claims, chapters and results files: what they keep, what they show, and when they refuse."""
+"""Results files: what they keep, and when they refuse."""
 
 import json
 import sys
 
 import pytest
 
-from moe_lib import Chapter, Claims, load_results
+from moe_lib import load_results
 from moe_lib.results import run_all, save_results
-
-
-@pytest.fixture
-def shown(monkeypatch):
-    """Markdown that was displayed."""
-    texts = []
-
-    def keep(markdown, **_):
-        texts.append(markdown.data)
-
-    monkeypatch.setattr("moe_lib.claims.display", keep)
-    monkeypatch.setattr("moe_lib.chapter.display", keep)
-    return texts
-
-
-def test_a_claim_that_holds_is_shown_with_its_value(shown):
-    claims = Claims()
-    claims.add("water boils, °C", 100.0, at_least=99, at_most=101)
-    claims.show()
-    assert "| ✓ | water boils, °C | at least 99 and at most 101 | 100 |" in shown[0]
-
-
-@pytest.mark.parametrize("measured", [98.0, 102.0, float("nan")])
-def test_a_claim_that_does_not_hold_fails_the_run_after_showing_it(shown, measured):
-    claims = Claims()
-    claims.add("water boils", measured, at_least=99, at_most=101)
-    with pytest.raises(AssertionError, match="water boils: promised at least 99 and at most 101"):
-        claims.show()
-    assert "| ✗ | water boils" in shown[0]
-
-
-def test_a_shortened_run_judges_only_what_always_holds(shown):
-    claims = Claims(judge=False)
-    claims.add("needs training", 0.0, at_least=1)
-    claims.show()
-    assert "| – | needs training" in shown[0]
-    claims.add("arithmetic", 0.0, at_least=1, always=True)
-    with pytest.raises(AssertionError, match="arithmetic"):
-        claims.show()
-
-
-def test_a_claim_without_a_bound_is_refused():
-    with pytest.raises(ValueError, match="has no bound"):
-        Claims().add("anything", 1.0)
-
-
-def test_a_chapter_picks_by_its_profile(shown):
-    full, smoke = (Chapter("x", profile, seed=0) for profile in ("full", "smoke"))
-    assert (full.pick(full=100, smoke=2), smoke.pick(full=100, smoke=2)) == (100, 2)
-    assert (full.claims.judge, smoke.claims.judge) == (True, False)
-    full.close()
-    assert "profile full, seed 0" in shown[-1]
-
-
-def test_an_unknown_profile_is_refused():
-    with pytest.raises(ValueError, match="profile is 'fast'; choose one of full, smoke"):
-        Chapter("x", "fast", seed=0)
 
 
 def test_results_round_trip(tmp_path):
@@ -77,7 +20,7 @@ def test_results_round_trip(tmp_path):
 
 
 def test_missing_results_say_what_there_is_and_how_to_make_them(tmp_path):
-    (tmp_path / "other.json").write_text("{}")
+    (tmp_path / "other.json").write_text("{}", encoding="utf-8")
     with pytest.raises(FileNotFoundError, match=r"there are: other.*python experiments/trial\.py"):
         load_results("trial", folder=tmp_path)
     with pytest.raises(ValueError, match="lacks"):
@@ -117,10 +60,10 @@ def test_an_experiment_goes_on_where_it_stopped(tmp_path, monkeypatch, capsys):
         run_all("trial", "what", "unit", "code", runs, one)
     run_all("trial", "what", "unit", "code", runs, one)
     assert calls == [(0, 0), (0, 1), (1, 0), (1, 0), (1, 1)], "only the interrupted run is made again"
-    kept = json.loads((tmp_path / "trial.json").read_text())["runs"]
+    kept = json.loads((tmp_path / "trial.json").read_text(encoding="utf-8"))["runs"]
     assert [(run["config"]["w"], run["seed"]) for run in kept] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     run_all("trial", "what", "unit", "code", runs, one)
     assert len(calls) == 5, "nothing is left to do"
     with pytest.raises(ValueError, match=r"3 finished runs .* \{'w': 0\}, seed 1: .* by hand"):
         run_all("trial", "what", "unit", "code", runs[:1], one)
-    assert json.loads((tmp_path / "trial.json").read_text())["runs"] == kept, "and nothing is lost"
+    assert json.loads((tmp_path / "trial.json").read_text(encoding="utf-8"))["runs"] == kept, "and nothing is lost"

@@ -1,19 +1,12 @@
-"""The exercises of the book check themselves: a hint for a wrong answer, never the solution.
-
-    from moe_lib.exercises import check
-
-    check("02.1", (0.5, -0.5))
-
-The questions stand at the end of each chapter; `questions` knows what is right, and which mistakes are easily made.
-"""
+"""Whether an answer is right, and what a reader is told about it."""
 
 import re
+import sys
 
-from IPython import get_ipython
-from IPython.display import display
+from moe_lib.exercises.answers import Exercise, blank
+from moe_lib.exercises.key import EXERCISES
 
-from moe_lib.answers import Exercise, blank
-from moe_lib.questions import EXERCISES
+PLAIN = {"✓": "+", "✗": "x", "σ": "sigma", "λ": "lambda", "π": "pi"}  # for a console that cannot show them
 
 
 def check(name: str, answer: object = None) -> bool:
@@ -58,8 +51,18 @@ def _find(name: object) -> tuple[str, Exercise]:
 
 
 def _show(text: str) -> None:
-    """Markdown in Jupyter and Colab, plain text elsewhere."""
-    if get_ipython() is None:
-        print(text)
+    """Markdown in Jupyter and Colab, plain text elsewhere, in the signs that the console has."""
+    if (ipython := sys.modules.get("IPython")) and ipython.get_ipython():  # never imported for this alone
+        ipython.display.display({"text/markdown": text, "text/plain": text}, raw=True)
     else:
-        display({"text/markdown": text, "text/plain": text}, raw=True)
+        print(printable(text, sys.stdout.encoding or "utf-8"))
+
+
+def printable(text: str, encoding: str) -> str:
+    """The text itself where the encoding has all of its signs, else the nearest that it has."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        for sign, plain in PLAIN.items():
+            text = text.replace(sign, plain)
+    return text.encode(encoding, "replace").decode(encoding)

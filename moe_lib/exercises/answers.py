@@ -30,13 +30,13 @@ class Answer(Protocol):
 
 @dataclass(frozen=True)
 class Exercise:
-    """What is taken for right, and what is said to everything else. The question itself stands in the chapter."""
+    """What is taken for right, and what is said to everything else. The question itself is in the chapter."""
 
     answer: Answer
     why: str
-    """Why it matters: one sentence for whoever got it right."""
+    """Why it matters: one sentence for a reader who got it right."""
     hint: str
-    """Where to look, for a wrong answer that nobody foresaw."""
+    """Where to look, for a wrong answer that was not foreseen."""
     traps: dict[Any, str] = field(default_factory=dict)
     """Wrong answers that are easily given, of the same kind as the right one, each with a hint of its own."""
 

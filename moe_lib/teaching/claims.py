@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from IPython.display import Markdown, display
-
 
 @dataclass(frozen=True)
 class Claim:
@@ -13,10 +11,15 @@ class Claim:
     measured: float
     promise: str
     holds: bool
+    always: bool
+    """Whether it is judged in a shortened run too."""
 
 
 class Claims:
     """Collects claims; `show` prints them as a table and fails the run where one does not hold.
+
+    A claim that is made again in the same words replaces the earlier one: a reader who tries another setting, and puts
+    it back, finds the claims as they were.
 
     A shortened run (the `smoke` profile) has not trained enough for its claims: it shows them without judging, except
     for those that hold of any run (`always`), such as a gradient that equals autograd's.
@@ -27,7 +30,7 @@ class Claims:
 
     def __init__(self, judge: bool = True) -> None:
         self.judge = judge
-        self._claims: list[tuple[Claim, bool]] = []
+        self._claims: dict[str, Claim] = {}
 
     def add(
         self,
@@ -49,7 +52,7 @@ class Claims:
             f"{word} {bound:.4g}" for word, bound in (("at least", at_least), ("at most", at_most)) if bound is not None
         )
         holds = (at_least is None or measured >= at_least) and (at_most is None or measured <= at_most)
-        self._claims.append((Claim(text, float(measured), promise, bool(holds)), always))
+        self._claims[text] = Claim(text, float(measured), promise, bool(holds), always)
 
     def show(self) -> None:
         """Shows the claims with their measured values.
@@ -57,10 +60,12 @@ class Claims:
         Raises:
             AssertionError: if a judged claim does not hold.
         """
+        from IPython.display import Markdown, display
+
         rows = ["| | this chapter claims | promised | measured |", "|---|---|---|---|"]
         failed = []
-        for claim, always in self._claims:
-            judged = self.judge or always
+        for claim in self._claims.values():
+            judged = self.judge or claim.always
             mark = ("✓" if claim.holds else "✗") if judged else "–"
             rows.append(f"| {mark} | {claim.text} | {claim.promise} | {claim.measured:.4g} |")
             if judged and not claim.holds:

@@ -1,6 +1,6 @@
 """What each exercise takes for right, why it matters, and hints for answers that miss. No hint holds its answer.
 
-The questions themselves stand at the end of the chapters.
+The questions themselves are at the end of the chapters.
 """
 
 import math
@@ -8,10 +8,11 @@ import math
 import torch
 from torch import Tensor
 
-from moe_lib import truths
-from moe_lib.answers import Choice, Exercise, Function, Numbers
 from moe_lib.balance import entropy
-from moe_lib.metrics import clustering_accuracy, purity
+from moe_lib.exercises import solutions
+from moe_lib.exercises.answers import Choice, Exercise, Function, Numbers
+from moe_lib.measures import purity
+from moe_lib.metrics import clustering_accuracy
 
 
 def _off(p: Tensor, outputs: Tensor, y: Tensor) -> Tensor:
@@ -64,15 +65,15 @@ EXERCISES = {
         },
     ),
     "01.5": Exercise(
-        Function(truths.kl, "kl(m, v)", "the KL of each image in nats, (B,), for m and v (B, Z)", truths.codes),
+        Function(solutions.kl, "kl(m, v)", "the KL of each image in nats, (B,), for m and v (B, Z)", solutions.codes),
         why="This is the whole second half of the loss: no sampling is needed for it, it is exact.",
         hint="Try a single latent number: m = 0 with v = 1 must cost nothing. Then move one of the two, and add up.",
         traps={
-            lambda m, v: truths.kl(m, v) / m.shape[1]: "You take a mean over the latent numbers. Nats add up.",
-            lambda m, v: 2 * truths.kl(m, v): "Twice too much: a factor is missing in front.",
-            lambda m, v: -truths.kl(m, v): "Right size, wrong sign: a KL is never negative.",
-            lambda m, v: truths.kl(m, v.square()): "You use v as a standard deviation; it is the variance.",
-            lambda m, v: truths.kl(m, v.exp()): "You use v as the logarithm of the variance; it is the variance.",
+            lambda m, v: solutions.kl(m, v) / m.shape[1]: "You take a mean over the latent numbers. Nats add up.",
+            lambda m, v: 2 * solutions.kl(m, v): "Twice too much: a factor is missing in front.",
+            lambda m, v: -solutions.kl(m, v): "Right size, wrong sign: a KL is never negative.",
+            lambda m, v: solutions.kl(m, v.square()): "You use v as a standard deviation; it is the variance.",
+            lambda m, v: solutions.kl(m, v.exp()): "You use v as the logarithm of the variance; it is the variance.",
         },
     ),
     # Chapter 2: Two parabolas
@@ -107,24 +108,24 @@ EXERCISES = {
     ),
     "02.4": Exercise(
         Function(
-            truths.blend_gradient, "blend_gradient(p, outputs, y)",
-            "the gradient of the squared error of the blend with respect to each logit, (E,), for p and outputs (E,)",
-            truths.blend,
+            solutions.average_gradient, "average_gradient(p, outputs, y)",
+            "the gradient of the average's squared error with respect to each logit, (E,), for p and outputs (E,)",
+            solutions.average,
         ),
-        why="A manager that is told this favours whoever pulls the blend the right way, however wrong alone.",
-        hint="Two steps of the chain rule: from the loss to the p through the blend, then from the p to the logits.",
+        why="It favours the expert that pulls the average the right way, however wrong that expert is alone.",
+        hint="Two steps of the chain rule: from the loss to the p through the average, then from the p to the logits.",
         traps={
             lambda p, outputs, y: p * ((y - outputs) ** 2 - (p * (y - outputs) ** 2).sum()): (
                 "That is the gradient when every expert's own loss is weighted. Here one common error is squared."
             ),
             lambda p, outputs, y: -2 * p * _off(p, outputs, y): (
-                "That is what the experts are told. A logit moves the blend by another way: through p."
+                "That is the experts' gradient. A logit moves the average in another way: through p."
             ),
             lambda p, outputs, y: -2 * outputs * _off(p, outputs, y): (
                 "That is the gradient with respect to p. But no p can move alone: the softmax ties them together."
             ),
-            lambda p, outputs, y: -truths.blend_gradient(p, outputs, y): "Right size, wrong sign.",
-            lambda p, outputs, y: truths.blend_gradient(p, outputs, y) / 2: "Half of it: mind the square.",
+            lambda p, outputs, y: -solutions.average_gradient(p, outputs, y): "Right size, wrong sign.",
+            lambda p, outputs, y: solutions.average_gradient(p, outputs, y) / 2: "Half of it: mind the square.",
         },
     ),
     "02.5": Exercise(
@@ -139,11 +140,11 @@ EXERCISES = {
     ),
     # Chapter 3: Why not K-means?
     "03.1": Exercise(
-        Numbers(truths.kmeans_border((-1, 0.3), (0.4, 1)), "where the border lies, one number", absolute=0.01),
+        Numbers(solutions.kmeans_border((-1, 0.3), (0.4, 1)), "where the border lies, one number", absolute=0.01),
         why="It came closer to the true split, and for no reason that has to do with the law.",
         hint="Let K-means say it, on many points: a thousand leave the second digit to chance.",
         traps={
-            truths.kmeans_border((-1, 0.3), (0.7, 1)): "That was the border before. Has no centre moved?",
+            solutions.kmeans_border((-1, 0.3), (0.7, 1)): "That was the border before. Has no centre moved?",
             0.0: "That is where the law changes. K-means has not been told of it.",
             0.35: "That is the middle of the gap. The border lies half-way between something else.",
         },
@@ -172,7 +173,7 @@ EXERCISES = {
         hint="As long as no cloud is cut, both centres are the middles of clouds. Write them down with e in it.",
         traps={
             0.0: "There the border of K-means is *right*. The question is how long it does not cut a cloud.",
-            truths.kmeans_border((-1, 0.3), (0.7, 1)): "That is the border for e = 0.3. The border moves with e.",
+            solutions.kmeans_border((-1, 0.3), (0.7, 1)): "That is the border for e = 0.3. The border moves with e.",
             0.175: "That is where the border would lie for e = 0. When do border and edge meet?",
             0.7: "There the gap is gone. Does the border really lie at its right end all the while?",
         },
@@ -180,7 +181,7 @@ EXERCISES = {
     # Chapter 4: The degenerate manager
     "04.1": Exercise(
         Numbers(0.025, "a weight, one number"),
-        why="The term grows with the square of the batch: whoever changes the one has to change the other.",
+        why="The term grows with the square of the batch: if you change the one, change the other too.",
         hint="Write down the importance of the one busy expert, for both batch sizes. Then the variance.",
         traps={
             0.1: "Then nothing would depend on the batch. Is importance a sum or a mean over it?",
@@ -212,16 +213,16 @@ EXERCISES = {
         },
     ),
     "04.4": Exercise(
-        Function(truths.luck, "luck(B, E)", "the mean cost, one number, for whole numbers B and E", truths.batch),
+        Function(solutions.luck, "luck(B, E)", "the mean cost, one number, for whole numbers B and E", solutions.batch),
         why="It grows with the batch like B, a collapse like B²: in large batches luck weighs less and less.",
         hint="Of one expert: it gets an image with probability 1/E. What is the variance of such a count?",
         traps={
             lambda images, experts: images / experts: (
                 "Close, and a little too much: a count in a batch of fixed size varies less than a Poisson count."
             ),
-            lambda images, experts: truths.luck(images, experts) ** 0.5: "That is a standard deviation.",
-            lambda images, experts: experts * truths.luck(images, experts): "A sum over experts. Var_i is a mean.",
-            lambda images, experts: truths.luck(100, 10): "That is the case of the chapter alone. Keep B and E.",
+            lambda images, experts: solutions.luck(images, experts) ** 0.5: "That is a standard deviation.",
+            lambda images, experts: experts * solutions.luck(images, experts): "A sum over experts. Var_i is a mean.",
+            lambda images, experts: solutions.luck(100, 10): "That is the case of the chapter alone. Keep B and E.",
             lambda images, experts: 0.0: "In the mean every expert gets B/E. But in a single batch?",
         },
     ),
@@ -258,7 +259,8 @@ EXERCISES = {
     "05.4": Exercise(
         Function(
             clustering_accuracy, "acc(assignments, labels)",
-            "the ACC, one number from 0 to 1, for assignments and labels (B,) that count from 0 to 3", truths.sorting,
+            "the ACC, one number from 0 to 1, for assignments and labels (B,) that count from 0 to 3",
+            solutions.sorting,
         ),
         why="For ten experts this way tries 3,628,800 maps; the Hungarian method finds the same one at once.",
         hint="A map is an order of the four labels. Try every order, count, and keep the most.",
@@ -307,7 +309,9 @@ EXERCISES = {
         },
     ),
     "06.4": Exercise(
-        Function(truths.top_k, "top_k(p, k)", "the scaled probabilities, (B, E), most of them zero", truths.routed),
+        Function(
+            solutions.top_k, "top_k(p, k)", "the scaled probabilities, (B, E), most of them zero", solutions.routed
+        ),
         why="Nothing is gained any more by giving probability to experts that do not compute.",
         hint="Row by row: find the k largest, set all others to zero, and look at what the rest adds up to.",
         traps={
@@ -373,15 +377,17 @@ EXERCISES = {
     ),
     "07.5": Exercise(
         Function(
-            truths.posterior, "posterior(p, losses)",
-            "the posterior of each expert, (B, E), for p and losses (B, E) in float32", truths.opinions,
+            solutions.posterior, "posterior(p, losses)",
+            "the posterior of each expert, (B, E), for p and losses (B, E) in float32", solutions.opinions,
         ),
         why="A few nats outweigh nearly any opinion of the manager, and no exponential of -220 was ever computed.",
         hint="Each row is p times e to the minus loss, divided by its sum. Check that a smaller loss gives more.",
         traps={
-            truths.naive_posterior: "It gives nan. What is e to the -220 in float32? Only differences of losses count.",
+            solutions.naive_posterior: (
+                "It gives nan. What is e to the -220 in float32? Only differences of losses count."
+            ),
             lambda p, losses: (-losses).softmax(dim=1): "So the experts say alone. The prior is the manager's.",
-            lambda p, losses: (p.log() + losses).softmax(dim=1): "Now whoever explains an image worst gets it.",
+            lambda p, losses: (p.log() + losses).softmax(dim=1): "Now the expert that explains an image worst gets it.",
             lambda p, losses: (p.log() - losses).softmax(dim=0): "Your columns add up to one. Rows should.",
             lambda p, losses: p.log() - losses - (p.log() - losses).logsumexp(dim=1, keepdim=True): (
                 "Those are logarithms of what is asked for."
@@ -391,13 +397,13 @@ EXERCISES = {
     # Chapter 8: The ladder
     "08.1": Exercise(
         Function(
-            truths.majority, "majority(error)", "the share of images on which at least two of three are right",
+            solutions.majority, "majority(error)", "the share of images on which at least two of three are right",
             lambda generator: (0.5 * torch.rand((), generator=generator).item(),),
         ),
         why="One error in a hundred would become three in ten thousand, if only errors were independent.",
         hint="The majority is wrong if exactly two are, or all three. In how many ways can exactly two be?",
         traps={
-            lambda error: 1 - truths.majority(error): "That is how often the majority is *wrong*.",
+            lambda error: 1 - solutions.majority(error): "That is how often the majority is *wrong*.",
             lambda error: (1 - error) ** 3: "That is how often all three are right. Two are enough.",
             lambda error: 1 - error**3: "That is how often at least one is right. Can one alone win a vote?",
             lambda error: 1 - error**2: "Nearly. But in how many ways can two of three be wrong, and one right?",
@@ -405,8 +411,8 @@ EXERCISES = {
     ),
     "08.2": Exercise(
         Function(
-            truths.missing, "missing(share, spread)",
-            "nats, one number, for the shares of the classes (K,) and λ = spread", truths.classes,
+            solutions.missing, "missing(share, spread)",
+            "nats, one number, for the shares of the classes (K,) and λ = spread", solutions.classes,
         ),
         why="So much the term would pay for wrong equality: very unequal classes are a danger for any balancing.",
         hint="The P of a perfect sorting is diagonal. Put it into the formula: each sum becomes an entropy.",
@@ -416,9 +422,11 @@ EXERCISES = {
                 "You count the spread over experts. The other sum changes, too."
             ),
             lambda share, spread: spread * (math.log(len(share)) - entropy(share)): (
-                "λ stands in front of one of the two sums only."
+                "λ is in front of one of the two sums only."
             ),
-            lambda share, spread: -truths.missing(share, spread): "Right size, wrong sign: which of the two has more?",
+            lambda share, spread: -solutions.missing(share, spread): (
+                "Right size, wrong sign: which of the two has more?"
+            ),
             lambda share, spread: (2 * spread - 1) * entropy(share): (
                 "So much the perfect sorting has. How much would it have with ten equal classes?"
             ),
@@ -434,22 +442,24 @@ EXERCISES = {
         },
     ),
     "08.4": Exercise(
-        Function(truths.slant, "slant(images)", "the slant of each image (B,), from images (B, 784)", truths.papers),
+        Function(
+            solutions.slant, "slant(images)", "the slant of each image (B,), from images (B, 784)", solutions.papers
+        ),
         why="Undo it, and the post's own model makes far fewer errors than any other loss or balancing term let it.",
         hint="Weigh each pixel by its ink. With right and up counted from the centre: cov(right, up) / var(up).",
         traps={
-            lambda images: -truths.slant(images): "Right size, wrong sign. In which direction do the rows count?",
-            lambda images: truths.slant(images.unflatten(1, (28, 28)).transpose(1, 2).flatten(1)): (
+            lambda images: -solutions.slant(images): "Right size, wrong sign. In which direction do the rows count?",
+            lambda images: solutions.slant(images.unflatten(1, (28, 28)).transpose(1, 2).flatten(1)): (
                 "You divide by the variance to the right. By how much does a stroke move for each pixel *up*?"
             ),
-            lambda images: truths.slant((images > 0.5).float()): "Grey ink counts, too: by as much as it is dark.",
+            lambda images: solutions.slant((images > 0.5).float()): "Grey ink counts, too: by as much as it is dark.",
         },
     ),
     # Chapter 9: Experts of experts
     "09.1": Exercise(
         Function(
-            truths.joint, "joint(p, below)", "the probabilities of all leaves (B, G K), those of branch 0 first",
-            truths.branches,
+            solutions.joint, "joint(p, below)", "the probabilities of all leaves (B, G K), those of branch 0 first",
+            solutions.branches,
         ),
         why="Probabilities multiply down a tree of any depth, and still sum to one: a tree is a flat mixture.",
         hint="An image reaches leaf k of branch i if both managers choose so. How do two such p combine?",

@@ -1,4 +1,4 @@
-"""What every chapter does alike: its profile, its claims, and the record of its run."""
+"""What every chapter does alike: its profile, its claims, its tables, and the record of its run."""
 
 import math
 import statistics
@@ -6,34 +6,52 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Literal, TypeVar, get_args
 
-from IPython.display import Markdown, display
+import torch
 
-from moe_lib.claims import Claims
-from moe_lib.results import device_name, versions
+from moe_lib.teaching.claims import Claims
+from moe_lib.teaching.results import device_name, versions
 from moe_lib.training import resolve_device
 
 Profile = Literal["full", "smoke"]
 T = TypeVar("T")
 
 
-def say(text: str) -> None:
-    """Shows Markdown: prose in which a run's own numbers stand, the same in HTML, Jupyter and Colab."""
+def show_markdown(text: str) -> None:
+    """Shows Markdown: prose with a run's own numbers in it, the same in HTML, Jupyter and Colab."""
+    from IPython.display import Markdown, display  # loaded when used: scripts do without it
+
     display(Markdown(text))
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def show_table(header: Sequence[object], rows: Iterable[Sequence[object]]) -> None:
     """Shows a Markdown table: a header, then the rows."""
     lines = [header, ["---"] * len(header), *rows]
-    say("\n".join(f"| {' | '.join(map(str, line))} |" for line in lines))
+    show_markdown("\n".join(f"| {' | '.join(map(str, line))} |" for line in lines))
 
 
 def mean_sd(values: Sequence[float], form: str = ".1%") -> str:
-    """Mean and sample standard deviation of several runs in words, "63.0% ± 6.0%"."""
-    return f"{statistics.mean(values):{form}} ± {statistics.stdev(values):{form}}"
+    """Mean and sample standard deviation of several runs in words, "63.0% ± 6.0%".
+
+    Of fewer than five runs a standard deviation says next to nothing: their mean comes with their number instead,
+    "63.0% (n = 3)".
+
+    Raises:
+        ValueError: if there are no values.
+    """
+    if len(values) == 0:
+        raise ValueError("mean_sd was given no values; give one for each run")
+    mean = f"{statistics.mean(values):{form}}"
+    return f"{mean} ± {statistics.stdev(values):{form}}" if len(values) >= 5 else f"{mean} (n = {len(values)})"
 
 
-def from_to(values: Sequence[float], form: str = ".1%") -> str:
-    """The lowest and the highest of them, "55.1% to 70.2%"."""
+def value_range(values: Sequence[float], form: str = ".1%") -> str:
+    """The lowest and the highest value in words, "55.1% to 70.2%".
+
+    Raises:
+        ValueError: if there are no values.
+    """
+    if len(values) == 0:
+        raise ValueError("value_range was given no values; give one for each run")
     return f"{min(values):{form}} to {max(values):{form}}"
 
 
@@ -45,14 +63,20 @@ class Chapter:
         profile: "full" for the outputs that are published, "smoke" for the same cells in under a minute.
         seed: stated in the record of the run.
         device: where it trains, if it names a device itself; the best there is unless given.
+        threads: how many threads PyTorch computes with. One is fastest where models are tiny: several spend their time
+            waiting for one another, and ten times longer while other programs keep the cores busy.
 
     Raises:
         ValueError: if the profile is neither.
     """
 
-    def __init__(self, name: str, profile: Profile, seed: int, device: str | None = None) -> None:
+    def __init__(
+        self, name: str, profile: Profile, seed: int, device: str | None = None, threads: int | None = None
+    ) -> None:
         if profile not in get_args(Profile):
             raise ValueError(f"profile is {profile!r}; choose one of {', '.join(get_args(Profile))}")
+        if threads is not None:
+            torch.set_num_threads(threads)
         self.name, self.profile, self.seed, self.device = name, profile, seed, resolve_device(device)
         self.claims = Claims(judge=profile == "full")
         self.metrics: dict[str, float] = {}
@@ -68,6 +92,8 @@ class Chapter:
 
     def close(self) -> None:
         """Shows where, with what and for how long this chapter ran; the record travels in the output's metadata."""
+        from IPython.display import Markdown, display
+
         seconds, device = time.perf_counter() - self._start, device_name(self.device)
         packages = ", ".join(f"{name} {number}" for name, number in versions().items())
         run = {

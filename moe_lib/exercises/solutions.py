@@ -26,12 +26,12 @@ def kl(m: Tensor, v: Tensor) -> Tensor:
     return kl_divergence(Normal(m, v.sqrt()), Normal(0.0, 1.0)).sum(dim=1)  # (B,)
 
 
-def blend(generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def average(generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """p (E,), outputs of the experts (E,), and y, a scalar."""
     return gate(generator, 4), torch.randn(4, generator=generator), torch.randn((), generator=generator)
 
 
-def blend_gradient(p: Tensor, outputs: Tensor, y: Tensor) -> Tensor:
+def average_gradient(p: Tensor, outputs: Tensor, y: Tensor) -> Tensor:
     """∂/∂logits of (y - Σ p_i y_i)², by autograd: (E,)."""
     with torch.enable_grad():
         logits = p.log().requires_grad_()

@@ -30,7 +30,7 @@ def strokes(images: Tensor) -> Strokes:
     slant = cov(right, up) / var(up),  width = sd(right),  ink = Σ_d x_d. An image without ink has no slant: NaN.
 
     Raises:
-        TypeError, ValueError: if the images are no float32 tensor (B, 784).
+        TypeError, ValueError: if the images are no float32 tensor (B, 784) in [0, 1], or there are none.
     """
     of = _moments(images)
     return Strokes(slant=of.lean / of.height2, width=of.width2.sqrt(), ink=of.ink)
@@ -52,11 +52,12 @@ def deskew(images: Tensor, rescale: bool = True) -> Tensor:
         rescale: whether to change width and height; without, a = b = 1, and only slant and place go.
 
     Raises:
-        TypeError, ValueError: if the images are no float32 tensor (B, 784), there are none, or one has no ink.
+        TypeError, ValueError: if the images are no float32 tensor (B, 784) in [0, 1], there are none, or one has no
+            ink.
     """
     of = _moments(images)
-    if not (len(images) and (of.ink > 0).all()):
-        which = f"image {int((of.ink > 0).int().argmin())} of {len(images)} has no ink" if len(images) else "no images"
+    if not (of.ink > 0).all():
+        which = f"image {int((of.ink > 0).int().argmin())} of {len(images)} has no ink"
         raise ValueError(f"{which}: without ink there is no slant that could be undone")
     slant = of.lean / of.height2.clamp_min(1e-6)
     a, b = torch.ones(2, len(images), device=images.device)
@@ -82,6 +83,8 @@ class _Moments(NamedTuple):
 
 def _moments(images: Tensor) -> _Moments:
     require_matrix("images", images, SIDE * SIDE)
+    if len(images) == 0:
+        raise ValueError(f"images has shape {tuple(images.shape)}: there are no images")
     require_finite("images", images, 0.0, 1.0)
     at = torch.arange(float(SIDE), device=images.device)
     ink = images.view(-1, SIDE, SIDE)

@@ -1,5 +1,6 @@
 """A manager that decides alike on an image and on a changed copy of it."""
 
+import operator
 from typing import NamedTuple
 
 import torch
@@ -108,7 +109,7 @@ class InvariantMixture(MixtureOfExperts):
         self.check(x, partner)
         pairs = []
         with looking(self) as device:
-            generator = torch.Generator(device).manual_seed(seed)
+            generator = torch.Generator(device).manual_seed(operator.index(seed))
             for xs, ys in zip(x.split(batch_size), partner.split(batch_size), strict=True):
                 xs, ys = xs.to(device), ys.to(device)
                 numbers = torch.rand(len(xs), self.augmentation.size, generator=generator, device=device)

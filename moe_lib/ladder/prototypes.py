@@ -1,5 +1,7 @@
 """Experts that own one picture each, and may only move it."""
 
+import operator
+
 import torch
 from torch import Tensor, nn
 
@@ -44,6 +46,8 @@ class PrototypeExperts(Experts):
         self.deformation = deformation or Deformation(rotation=0.6, scale=0.4, shear=0.6, shift=0.2, bend=0.25)
         self.std, self.hidden = std, hidden
         self.free = self.deformation.strengths if free is None else free
+        if not 0 <= self.free <= self.deformation.strengths:
+            raise ValueError(f"free is {free}; the deformation has {self.deformation.strengths} numbers")
         self.prototypes = nn.Parameter(prototypes.clamp(0.02, 0.98).logit())  # (E, 784)
         self.encoder = expert_mlp(self.num_experts, SIDE * SIDE, (hidden,), self.deformation.strengths, "relu")
         nn.init.zeros_(self.encoder[-1].weight)  # nothing is moved at first
@@ -69,7 +73,8 @@ class PrototypeExperts(Experts):
             IndexError: if there is no such expert.
         """
         require_index("expert", expert, self.num_experts)
-        numbers = torch.rand(n, self.deformation.strengths, generator=torch.Generator().manual_seed(seed)) - 0.5
+        generator = torch.Generator().manual_seed(operator.index(seed))
+        numbers = torch.rand(n, self.deformation.strengths, generator=generator) - 0.5
         numbers[:, self.free :] = 0
         picture = self.prototypes[expert].sigmoid().cpu().expand(n, -1)
         return self.deformation.move(picture.contiguous(), numbers)

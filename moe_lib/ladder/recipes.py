@@ -92,7 +92,12 @@ def best_start(
         x: images (B, D).
         seeds: of weights, order and changes; at least one.
         **options: handed on to `fit`.
+
+    Raises:
+        ValueError: if there is no seed.
     """
+    if len(seeds) == 0:
+        raise ValueError("seeds is empty; give at least one")
     best, most = None, -math.inf
     for seed in seeds:
         with seeded(seed):

@@ -35,6 +35,7 @@ class StackedManagers(Configured, nn.Module):
         activation: Activation = "sigmoid",
     ) -> None:
         super().__init__()
+        require_positive("num_mixtures", num_mixtures)
         require_positive("num_experts", num_experts)
         self.num_mixtures, self.in_features, self.num_experts = num_mixtures, in_features, num_experts
         self.hidden, self.activation = hidden, activation
@@ -127,13 +128,13 @@ class MixtureExperts(Experts):
             total = self.experts.balancing(self._for_children(x), reaching)
         if self.balance is None:
             return total
-        p, sample_weight = self.pooled(p), self.pooled(sample_weight)
-        reached = sample_weight.sum(dim=0).clamp_min(torch.finfo(p.dtype).tiny)  # (G,)
+        # Where nothing arrives all count alike, for there to be a mean: 1e-30 of it is none of the loss.
+        p, weight = self.pooled(p), self.pooled(sample_weight).clamp_min(1e-30)
         # Weighted means as sums of products: a matrix product would be bfloat16 under autocast.
-        share = (sample_weight.unsqueeze(2) * p).sum(dim=0) / reached.unsqueeze(1)  # (G, K)
+        share = (weight.unsqueeze(2) * p).sum(dim=0) / weight.sum(dim=0).unsqueeze(1)  # (G, K)
         # A term of the importance alone cannot tell a batch from as many copies of its mean.
         terms = torch.stack([self.balance(mean.expand(len(p), -1)) for mean in share])  # (G,)
-        return (sample_weight.mean(dim=0) * terms).sum() + total
+        return (weight.mean(dim=0) * terms).sum() + total
 
     def pooled(self, values: Tensor) -> Tensor:
         """The rows of the whole batch; see `MixtureOfExperts.pooled`."""
@@ -152,12 +153,15 @@ class MixtureExperts(Experts):
 
         Raises:
             IndexError: if there is no such path.
+            TypeError: if such experts cannot draw.
         """
-        first, *rest = (path,) if isinstance(path, int) else tuple(path)
+        first, *rest = (path,) if hasattr(path, "__index__") else tuple(path)
         require_index("expert", first, self.num_experts)
         if rest:
             require_index("child", rest[0], self.children_each)
         deeper = isinstance(self.experts, MixtureExperts)
+        if not hasattr(self.experts, "generate"):
+            raise TypeError(f"{type(self.experts).__name__} predict y from x and draw nothing")
         if len(rest) > 1 and not deeper:
             raise IndexError(f"the path {tuple(path)} goes on below a single model")
         if rest:

@@ -41,7 +41,7 @@ def examine(
             f"digit_of_expert has shape {tuple(digit_of_expert.shape)}; expected ({experts.num_experts},), "
             f"one digit an expert"
         )
-    with looking(examiner) as device:
+    with looking(experts), looking(examiner) as device:
         drawn = (experts.generate(i, n, seed).to(device) for i in range(experts.num_experts))
         readings = torch.stack([examiner(images).cpu() for images in drawn])  # (E, n, K)
     digits = readings.argmax(dim=2)  # (E, n)

@@ -5,6 +5,7 @@ Only models of the same σ compare. Explained in chapter 7.
 """
 
 import math
+import operator
 from typing import NamedTuple
 
 import torch
@@ -48,7 +49,7 @@ def negative_elbo(model: MixtureOfExperts, x: Tensor, seed: int = 0, batch_size:
     model.check(x)
     sums = torch.zeros(3, dtype=torch.float64)
     with looking(model) as device:
-        generator = torch.Generator(device).manual_seed(seed)
+        generator = torch.Generator(device).manual_seed(operator.index(seed))
         for images in x.split(batch_size):
             images = images.to(device)
             p = model.gate(images)  # (B, E)
@@ -83,7 +84,7 @@ def iwae(model: MixtureOfExperts, x: Tensor, samples: int = 1000, seed: int = 0,
         raise ValueError(f"samples is {samples}; draw at least one z for each image and expert")
     experts, total = model.experts, 0.0
     with looking(model) as device:
-        generator = torch.Generator(device).manual_seed(seed)
+        generator = torch.Generator(device).manual_seed(operator.index(seed))
         for images in x.split(batch_size):
             images = images.to(device)
             mean, variance = (part.repeat_interleave(samples, dim=1) for part in experts.encode(images))  # (E, BK, Z)

@@ -51,9 +51,11 @@ def compiled_step(model: nn.Module, optimizer: torch.optim.Adam, autocast: Autoc
     def step(x: Tensor, y: Tensor, noise: Any) -> Tensor:
         with autocast():
             loss = model(x, y, noise)
-        gradients = torch.autograd.grad(loss.total, weights)
+        gradients = torch.autograd.grad(loss.total, weights, allow_unused=True)
         with torch.no_grad():
             for p, g, (m, v), step_size in zip(weights, gradients, moments, step_size_of, strict=True):
+                if g is None:  # a weight that the loss does not use stays as it is
+                    continue
                 m.lerp_(g, 1 - beta1)
                 v.lerp_(g.square(), 1 - beta2)
                 p.sub_(step_size * m / ((v * unbias).sqrt() + eps))

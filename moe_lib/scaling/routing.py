@@ -62,7 +62,7 @@ class SparseMixture(MixtureOfExperts):
         self, manager: AnyManager, experts: AnyExperts, balance: Balance | None = None, top_k: int = 2
     ) -> None:
         super().__init__(manager, experts, balance)
-        if not 2 <= top_k <= experts.num_experts:
+        if not (hasattr(top_k, "__index__") and 2 <= top_k <= experts.num_experts):
             raise ValueError(
                 f"top_k is {top_k}; choose 2 to {experts.num_experts} experts. (With one alone its scaled p is 1 "
                 f"whatever the manager says, and the manager learns nothing from the experts)"

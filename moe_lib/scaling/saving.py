@@ -49,7 +49,7 @@ def load(path: str | Path) -> nn.Module:
         raise CheckpointError(f"{path} is a checkpoint of a training run; hand it to fit(..., checkpoint=...)")
     try:
         model = _built(json.loads(text["settings"]))
-        model.load_state_dict(tensors)
+        model.load_state_dict(tensors, assign=True)  # as they are: no rounding to the type of new weights
     except (AttributeError, ImportError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{path}, saved by moe_lib {text.get('version')}, does not fit this one ({error})"
@@ -60,11 +60,11 @@ def load(path: str | Path) -> nn.Module:
 def _encoded(value: Any) -> Any:
     """A setting as JSON has it: a part of the library by its class and its own settings."""
     if isinstance(value, Configured):
-        package, *rooms = type(value).__module__.split(".")[:-1]
+        package, *rooms = type(value).__module__.split(".")
         if package != "moe_lib":
             raise TypeError(f"{type(value).__name__} is not of moe_lib; safetensors.torch.save_model keeps its weights")
         settings = {name: _encoded(setting) for name, setting in value.settings().items()}
-        return {"class": ".".join([*rooms, type(value).__name__]), "settings": settings}
+        return {"class": ".".join([*rooms[:-1], type(value).__name__]), "settings": settings}
     if isinstance(value, Tensor):
         return {"shape": list(value.shape)}  # its values are weights
     if isinstance(value, tuple | list):

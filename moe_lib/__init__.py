@@ -18,7 +18,7 @@ from moe_lib.checkpoint import CheckpointError
 from moe_lib.claims import Claims
 from moe_lib.convolutional import ConvVAEExperts
 from moe_lib.data import Digits, Points, Sevens, arcs, mnist, parabolas, sevens, two_levels, two_parabolas
-from moe_lib.diagrams import Diagram, diagram
+from moe_lib.teaching.diagrams import Diagram, diagram
 from moe_lib.examination import Examination, examine
 from moe_lib.experts import ELBO, Experts, Objective, RegressionExperts, VAEExperts
 from moe_lib.gates import AnnealedManager, BiasedManager, SinkhornManager

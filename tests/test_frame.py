@@ -40,7 +40,7 @@ def meta(name: str) -> dict[str, str]:
 
 
 def test_the_public_address_is_the_repositorys():
-    assert address.current().pages + "/" == BASE
+    assert "https://{}.github.io/{}/".format(*address.current()) == BASE
 
 
 @every_page
@@ -118,7 +118,8 @@ def test_the_changes_are_those_of_the_changelog():
     assert versions
     assert all(version in page for version in versions)
     assert "Keep a Changelog" not in page
-    assert read("changes").select_one(f"a[href='{address.current().url}/issues/new/choose']")
+    owner, name = address.current()
+    assert read("changes").select_one(f"a[href='https://github.com/{owner}/{name}/issues/new/choose']")
 
 
 def test_what_teachers_are_sent_to_exists():

@@ -1,13 +1,14 @@
-// MathJax without a page around it: formulas in, HTML out. formulas.py runs this in a JavaScript engine, after it has
-// filled FILES with MathJax's own scripts.
-
-const PARTS = ["core", "adaptors/liteDOM", "input/tex-full", "output/chtml", "output/chtml/fonts/tex", "a11y/assistive-mml"];
+// MathJax without a page around it: formulas in, HTML out. formulas.py has filled FILES with MathJax's own scripts.
 
 var MathJax = {
-  loader: { load: PARTS, paths: { mathjax: "" }, require: (path) => run(path.slice(1)) },
+  loader: {
+    load: ["core", "adaptors/liteDOM", "input/tex-full", "output/svg", "output/svg/fonts/tex", "a11y/assistive-mml"],
+    paths: { mathjax: "" },
+    require: (path) => run(path.slice(1)),
+  },
   startup: { typeset: false },
+  svg: { fontCache: "none" }, // no ids, so that a formula may stand twice in a page
   tex: { packages: { "[-]": ["noundefined"] } }, // a command that does not exist is an error, not red text
-  chtml: { fontURL: "fonts" },
 };
 
 function run(name) {
@@ -19,7 +20,7 @@ run("startup.js");
 const ready = MathJax.startup.promise.then(() => true);
 
 function typeset(tex, display) {
-  const { adaptor } = MathJax.startup, formula = MathJax.tex2chtml(tex, { display });
+  const { adaptor } = MathJax.startup, formula = MathJax.tex2svg(tex, { display });
   if (display) {
     // What is too wide for a phone scrolls, by keyboard too, and without a script in the page.
     const reachable = { tabindex: "0", role: "group", "aria-label": "formula" };
@@ -27,5 +28,3 @@ function typeset(tex, display) {
   }
   return adaptor.outerHTML(formula);
 }
-
-const stylesheet = () => MathJax.startup.adaptor.textContent(MathJax.chtmlStylesheet());

@@ -1,0 +1,63 @@
+"""Typesets every formula while the book is built: a page shows its math without a script, a font or a stylesheet.
+
+MathJax does it, as it would in the browser: a formula becomes SVG for the eye and MathML for screen readers. All
+formulas of the book go through one MathJax: what one of them defines, as by \\newcommand, holds for the later ones.
+"""
+
+import atexit
+import json
+import re
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from docutils import nodes
+from py_mini_racer import MiniRacer
+from sphinx.application import Sphinx
+from sphinx.util.logging import getLogger
+from sphinx.util.math import get_node_equation_number
+from sphinx.writers.html5 import HTML5Translator
+
+MATHJAX = Path(str(files("sphinx-mathjax-offline"))) / "static" / "mathjax"
+REJECTED = re.compile(r'data-mjx-error="([^"]*)"')
+
+
+@cache
+def _mathjax() -> MiniRacer:
+    """MathJax in a JavaScript engine."""
+    engine = MiniRacer()
+    atexit.register(engine.close)  # while its thread can still answer
+    scripts = {path.relative_to(MATHJAX).as_posix(): path.read_text("utf-8") for path in MATHJAX.rglob("*.js")}
+    engine.eval(f"const FILES = {json.dumps(scripts)};")
+    engine.eval(Path(__file__).with_name("typeset.js").read_text("utf-8"))
+    engine.eval("ready").get(timeout=600)
+    return engine
+
+
+@cache
+def typeset(tex: str, display: bool) -> str:
+    """A formula as HTML; `display` gives it a line of its own."""
+    return _mathjax().call("typeset", tex, display)
+
+
+def _visit(writer: HTML5Translator, node: nodes.math | nodes.math_block) -> None:
+    tex, display = node.astext(), isinstance(node, nodes.math_block)
+    if display and not node.get("nowrap"):  # lines of one that has several are aligned, as Sphinx has it
+        tex = r"\\".join(part for part in re.split(r"\n\s*\n", tex) if part.strip())
+        tex = rf"\begin{{split}}{tex}\end{{split}}" if r"\\" in tex and r"\begin" not in tex else tex
+    html = typeset(tex, display)
+    if error := REJECTED.search(html):
+        getLogger(__name__).warning("MathJax rejects %r: %s", node.astext(), error[1], location=node)
+    tag = "div" if display else "span"
+    writer.body.append(writer.starttag(node, tag, "", CLASS="math notranslate nohighlight"))
+    if node.get("number"):
+        writer.body.append(f'<span class="eqno">({get_node_equation_number(writer, node)})')
+        writer.add_permalink_ref(node, "Link to this equation")
+        writer.body.append("</span>")
+    writer.body.append(f"{html}</{tag}>")
+    raise nodes.SkipNode
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_html_math_renderer("typeset", (_visit, None), (_visit, None))
+    return {"parallel_read_safe": True, "parallel_write_safe": False}

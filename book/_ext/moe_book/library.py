@@ -1,0 +1,143 @@
+"""Writes the page of the library when the book is built, and links it and the chapters with one another.
+
+It walks the package: the core first, then each room, and of every module the first sentence and the public names that
+have a docstring. What a name does is told by autodoc; which chapters use it, by their code.
+"""
+
+import ast
+import json
+import re
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from inspect import ismodule
+from pathlib import Path
+from pydoc import locate
+from textwrap import indent
+
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.util.nodes import make_refnode
+
+ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT))  # the library of this checkout, installed or not
+MARK = "<!-- the library -->"
+
+
+def rooms(root: Path) -> Iterator[tuple[str, list[str]]]:
+    """A package and, after it, those inside: their names, and those of their modules."""
+    for folder in [root, *sorted(path for path in root.iterdir() if any(path.glob("*.py")))]:
+        name = ".".join(folder.relative_to(root.parent).parts)
+        yield name, [f"{name}.{path.stem}" for path in sorted(folder.glob("*.py")) if path.stem[0] != "_"]
+
+
+def job(name: str) -> str:
+    """The first sentence of a module's docstring."""
+    return re.split(r"(?<=\.)\s|\n\n", (import_module(name).__doc__ or "").strip())[0]
+
+
+def public(module: str) -> list[str]:
+    """Full names of what a module gives to readers: what its package exports of it, or else all that is documented."""
+    own = {n: v for n, v in vars(import_module(module)).items() if getattr(v, "__module__", "") == module and n[0] != "_"}
+    package = module.rpartition(".")[0]
+    exported = [f"{package}.{n}" for n, v in own.items() if getattr(import_module(package), n, None) is v]
+    return exported or [f"{module}.{n}" for n, v in own.items() if getattr(v, "__doc__", None)]
+
+
+@cache
+def entries(root: Path = ROOT / "moe_lib") -> dict[str, object]:
+    """What the page has an entry for."""
+    return {name: locate(name) for _, modules in rooms(root) for module in modules for name in public(module)}
+
+
+def uses(path: Path) -> list[str]:
+    """The entries that the code of a chapter imports, or calls by their module."""
+    cells = [cell for cell in json.loads(path.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
+    code = "\n".join("".join(cell["source"]) for cell in cells)
+    tree, meant = ast.parse(re.sub(r"(?m)^(\s*)[%!][a-z].*$", r"\1pass", code)), {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            package = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            meant |= {alias.asname or alias.name: package + alias.name for alias in node.names}
+    parts = [ast.unparse(node).rpartition(".") for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    names = {*meant.values(), *(f"{meant[module]}.{name}" for module, _, name in parts if module in meant)}
+    used = [locate(name) for name in names if name.startswith("moe_lib.")]
+    found = [name for name, value in entries().items() if any(value is one for one in used)]
+    return sorted(found, key=lambda name: (name.lower(), name))
+
+
+def reference(root: Path, readers: dict[str, list[str]]) -> str:
+    """The whole reference, as MyST Markdown; `readers` are the names that each chapter uses."""
+    text = []
+    for room, modules in rooms(root):
+        text += [f"## `{room}`", "", job(room), ""]
+        for module in modules:
+            text += [f"### `{module.rpartition('.')[2]}`", "", job(module), ""]
+            for name in public(module):
+                kind = "class" if isinstance(locate(name), type) else "function"
+                where = ", ".join(f":doc:`{page}`" for page, names in readers.items() if name in names)
+                text += ["```{eval-rst}", f".. auto{kind}:: {name}", *(["   :members:"] if kind == "class" else []), ""]
+                text += [*([f"   Used in {where}."] if where else []), "```", ""]
+    return "\n".join(text)
+
+
+def translate(text: str, pages: list[str]) -> str:
+    """A docstring with links to the chapters and papers that it names, and lines that are spaced out as they stand."""
+    chapters = {page.split("_")[0].lstrip("0"): page for page in sorted(pages) if re.match(r"\d+_", page)}
+
+    def link(match: re.Match) -> str:
+        return f":doc:`{match[0]} <{chapters[match[2]]}>`" if match[2] in chapters else match[0]
+
+    text = re.sub(r"\b([Cc]hapters?\s)(\d+)", link, text)
+    text = re.sub(r"(>`(?:,\s|\sand\s))()(\d+)\b", lambda m: m[1] + link(re.match(r"()(\d+)", m[3])), text)
+    text = re.sub(r"\barXiv:(\d{4}\.\d{4,5})", r"`arXiv:\1 <https://arxiv.org/abs/\1>`__", text)
+    paragraphs = text.split("\n\n")
+    return "\n\n".join("::\n\n" + indent(part, "   ") if spaced_out(part) else part.replace("|", r"\|") for part in paragraphs)
+
+
+def spaced_out(paragraph: str) -> bool:
+    """Are these lines formulas, with spaces to set their parts apart?"""
+    lines = paragraph.split("\n")
+    return all(re.search(r"^[^:.].* {2,}\S", line) and not re.search(r"(\b[a-z]{2,} ){2}", line) for line in lines)
+
+
+def _write(app: Sphinx, docname: str, source: list[str]) -> None:
+    if MARK in source[0]:
+        readers = {path.stem: uses(path) for path in sorted(Path(app.srcdir).glob("*.ipynb"))}
+        source[0] = source[0].replace(MARK, reference(ROOT / "moe_lib", readers))
+
+
+def _translate(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    lines[:] = translate("\n".join(lines), list(app.env.found_docs)).split("\n")
+
+
+def _find(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.Element) -> nodes.Element | None:
+    """A name that a docstring gives without its package, if there is one such entry. (Modules have none.)"""
+    if ismodule(locate(node["reftarget"])):
+        return text
+    objects = env.domains["py"].objects
+    found = [entry for full, entry in objects.items() if full.endswith(f".{node['reftarget']}")]
+    return make_refnode(app.builder, node["refdoc"], found[0].docname, found[0].node_id, text) if len(found) == 1 else None
+
+
+def _link_back(app: Sphinx, doctree: nodes.document) -> None:
+    """At the end of a chapter, the names of the library that its code uses."""
+    path = Path(doctree["source"])
+    if path.suffix == ".ipynb" and (names := uses(path)):
+        line = nodes.paragraph("", "From the library, in this chapter: ", classes=["library-names"])
+        for name in names:
+            target = {"reftype": "obj", "refdomain": "py", "reftarget": name, "refexplicit": True}
+            line += pending_xref("", nodes.literal("", name), refdoc=app.env.docname, **target)
+            line += nodes.Text(", " if name != names[-1] else ".")
+        next(iter(doctree.findall(nodes.section))).append(line)
+
+
+def setup(app: Sphinx) -> dict:
+    app.connect("source-read", _write)
+    app.connect("autodoc-process-docstring", _translate, priority=600)  # after napoleon
+    app.connect("doctree-read", _link_back)
+    app.connect("missing-reference", _find)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,75 @@
+"""Leaves a page little to load before it is drawn, on a slow phone too; _templates/layout.html does the rest.
+
+One stylesheet is asked for, not nine; scripts wait for the text; what no page uses is not loaded. Pictures load when they
+come near, and have their room from the start.
+"""
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+
+import imageio_ffmpeg
+import imagesize
+from sphinx.application import Sphinx
+
+# Jupyter Book loads what would run cells in the page and what draws tabs, cards and folds of its own; we have none.
+UNUSED = re.compile("thebe|togglebutton|design")
+FIRST = ["_static/basic.css", "_static/styles/pydata-sphinx-theme.css"]
+LATER = "_static/pygments.css"  # which the theme writes after the pages
+JOINED = "_static/styles/book.css"
+INLINE = re.compile(r'"data:(?:image|video)/(\w+);base64,([^"]{1000,})"')
+PICTURE = re.compile(r'<(?:img|video)\b(?![^>]*\bwidth=)[^>]*?(?:>\s*<source\b[^>]*?)?\bsrc="(?:\.\./)*_images/([^"]+)"')
+
+
+def join(out: Path, names: list[str]) -> str:
+    """Writes one stylesheet of several and tells a checksum of it; addresses in it are told from another folder."""
+    texts = {name: (out / name).read_text("utf-8") for name in names}
+    texts = {n: t if "/styles/" in n else re.sub(r"url\((?![\"']?data:)", "url(../", t) for n, t in texts.items()}
+    css = "\n".join(f"/* {name} */\n{text}" for name, text in texts.items())
+    (out / JOINED).write_text(css, "utf-8")
+    return hashlib.sha256(css.encode()).hexdigest()[:8]
+
+
+def outside(body: str, folder: Path, address: str) -> str:
+    """A page with its films and large pictures in files of their own, in a folder that has this address from there."""
+
+    def save(inline: re.Match) -> str:
+        data = base64.b64decode(inline[2])
+        name = f"{hashlib.sha256(data).hexdigest()}.{inline[1]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+        return f'"{address}/{name}"'
+
+    return INLINE.sub(save, body)
+
+
+def patient(body: str, files: dict[str, Path], folder: Path) -> str:
+    """A page whose pictures load when they come near; they and its films have their room from the start."""
+
+    def reserve(tag: re.Match) -> str:
+        path, film = files.get(tag[1], folder / tag[1]), tag[0].startswith("<video")
+        width, height = map(round, next(imageio_ffmpeg.read_frames(path))["size"] if film else imagesize.get(path))
+        lazy = "" if film else ' loading="lazy" decoding="async"'
+        return f'{tag[0][: 6 if film else 4]}{lazy} width="{width}" height="{height}"{tag[0][6 if film else 4 :]}'
+
+    return PICTURE.sub(reserve, body)
+
+
+def _lighten(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+    scripts = [script for script in context["script_files"] if not UNUSED.search(f"{script} {script.attributes}")]
+    for script in scripts:  # all but what scripts inside the page refer to while it is read, or the search page's own
+        if script.filename and "documentation_options" not in str(script.filename) and pagename != "search":
+            script.attributes["defer"] = "defer"
+    sheets = [str(css.filename) for css in context["css_files"] if not UNUSED.search(str(css.filename))]
+    version = join(Path(app.outdir), [*FIRST, *(name for name in sheets if name != LATER)])
+    context |= {"script_files": scripts, "stylesheets": [LATER, f"{JOINED}?v={version}"]}
+    if "body" in context:
+        images = Path(app.outdir) / "_images"
+        files = {name: Path(app.srcdir) / source for source, name in app.builder.images.items()}
+        context["body"] = patient(outside(context["body"], images, context["pathto"]("_images", 1)), files, images)
+
+
+def setup(app: Sphinx) -> dict:
+    app.connect("html-page-context", _lighten, priority=900)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

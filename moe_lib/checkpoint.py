@@ -100,7 +100,8 @@ def read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as stored:
             text = stored.metadata() or {}
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118, no mapping
+            # copies: what is stored is a view of the file, and changes with it
+            tensors = {name: stored.get_tensor(name).clone() for name in stored.keys()}  # noqa: SIM118, no mapping
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is torn, or no safetensors file ({error}). Name another file") from error
     if (seal := text.pop("seal", None)) is None:

@@ -406,6 +406,13 @@ def test_what_is_written_is_what_is_read(tmp_path):
     assert {name: value.dtype for name, value in back.items()} == {name: value.dtype for name, value in tensors.items()}
 
 
+def test_what_was_read_does_not_change_with_the_file(path):
+    write(path, {"a": torch.arange(1000.0)}, {})
+    _, back = read(path)
+    path.write_bytes(bytes(path.stat().st_size))
+    assert torch.equal(back["a"], torch.arange(1000.0))
+
+
 def test_a_digest_tells_values_types_and_shapes_apart():
     x = torch.arange(6.0)
     same = digest(x)

@@ -1,5 +1,6 @@
 """What chapters share: what claims keep and when they fail a run, how tables and numbers look, how a run is set."""
 
+import contextlib
 import math
 import statistics
 import subprocess
@@ -9,7 +10,7 @@ import freshness
 import pytest
 import torch
 
-from moe_lib.teaching import Chapter, Claims, mean_sd, show_markdown, show_table, value_range
+from moe_lib.teaching import Chapter, Claims, mean_sd, one_thread, show_markdown, show_table, value_range
 
 
 @pytest.fixture
@@ -92,6 +93,20 @@ def test_a_chapter_of_tiny_models_computes_on_one_thread_and_its_record_says_so(
     assert torch.get_num_threads() == 1
     chapter.close()
     assert "cpu, 1 thread" in shown[-1]
+
+
+def test_a_part_of_a_chapter_may_compute_on_one_thread(threads):
+    torch.set_num_threads(2)
+
+    @one_thread()
+    def train(fails):
+        assert torch.get_num_threads() == 1
+        assert not fails, "an error ends it too"
+
+    for fails in (False, True, False):
+        with pytest.raises(AssertionError, match="ends it too") if fails else contextlib.nullcontext():
+            train(fails)
+        assert torch.get_num_threads() == 2
 
 
 def test_the_record_of_a_run_has_its_numbers(monkeypatch):

@@ -1,15 +1,16 @@
 """What chapters share: what claims keep and when they fail a run, how tables and numbers look, how a run is set."""
 
+import contextlib
 import math
 import statistics
 import subprocess
 import sys
 
-import freshness
 import pytest
 import torch
 
-from moe_lib.teaching import Chapter, Claims, mean_sd, show_markdown, show_table, value_range
+from moe_lib.teaching import Chapter, Claims, mean_sd, one_thread, show_markdown, show_table, value_range
+from moe_lib.teaching.provenance import ROOT
 
 
 @pytest.fixture
@@ -94,6 +95,20 @@ def test_a_chapter_of_tiny_models_computes_on_one_thread_and_its_record_says_so(
     assert "cpu, 1 thread" in shown[-1]
 
 
+def test_a_part_of_a_chapter_may_compute_on_one_thread(threads):
+    torch.set_num_threads(2)
+
+    @one_thread()
+    def train(fails):
+        assert torch.get_num_threads() == 1
+        assert not fails, "an error ends it too"
+
+    for fails in (False, True, False):
+        with pytest.raises(AssertionError, match="ends it too") if fails else contextlib.nullcontext():
+            train(fails)
+        assert torch.get_num_threads() == 2
+
+
 def test_the_record_of_a_run_has_its_numbers(monkeypatch):
     records = []
     monkeypatch.setattr("IPython.display.display", lambda _, metadata: records.append(metadata["moe_run"]))
@@ -128,7 +143,7 @@ def test_nothing_measured_is_said_in_words(words):
 
 def test_a_script_that_reads_results_loads_nothing_that_draws():
     command = [sys.executable, "-c", "import sys, moe_lib.teaching; print(*sys.modules)"]
-    ran = subprocess.run(command, check=True, capture_output=True, encoding="utf-8", cwd=freshness.ROOT)
+    ran = subprocess.run(command, check=True, capture_output=True, encoding="utf-8", cwd=ROOT)
     loaded = set(ran.stdout.split())
     assert "moe_lib.teaching" in loaded
     assert not loaded & {"IPython", "matplotlib.pyplot", "pandas", "seaborn", "sklearn", "torchvision", "scipy"}

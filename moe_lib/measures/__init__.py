@@ -2,5 +2,19 @@
 
 from moe_lib.measures.examination import Examination, examine
 from moe_lib.measures.likelihood import NegativeELBO, iwae, negative_elbo
+from moe_lib.measures.scoring import (
+    accuracy,
+    agreement,
+    barred_sevens_by,
+    measure,
+    portrait,
+    posterior,
+    purity,
+    share_right,
+    summary,
+)  # fmt: skip
 
-__all__ = ["Examination", "NegativeELBO", "examine", "iwae", "negative_elbo"]
+__all__ = [
+    "Examination", "NegativeELBO", "accuracy", "agreement", "barred_sevens_by", "examine", "iwae", "measure",
+    "negative_elbo", "portrait", "posterior", "purity", "share_right", "summary",
+]  # fmt: skip

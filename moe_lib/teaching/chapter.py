@@ -3,7 +3,8 @@
 import math
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal, TypeVar, get_args
 
 import torch
@@ -55,6 +56,21 @@ def value_range(values: Sequence[float], form: str = ".1%") -> str:
     return f"{min(values):{form}} to {max(values):{form}}"
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """PyTorch computes on one thread, which is fastest where models are tiny.
+
+    Several spend their time waiting for one another there, and ten times as much while other programs keep the cores
+    busy. It is used as ``with one_thread():``, or as ``@one_thread()`` above a function.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class Chapter:
     """One run of one chapter.
 
@@ -63,8 +79,7 @@ class Chapter:
         profile: "full" for the outputs that are published, "smoke" for the same cells in under a minute.
         seed: stated in the record of the run.
         device: where it trains, if it names a device itself; the best there is unless given.
-        threads: how many threads PyTorch computes with. One is fastest where models are tiny: several spend their time
-            waiting for one another, and ten times longer while other programs keep the cores busy.
+        threads: how many threads PyTorch computes with; see `one_thread`.
 
     Raises:
         ValueError: if the profile is neither.

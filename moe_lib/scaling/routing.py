@@ -1,5 +1,6 @@
 """Sparse routing: each example is computed by only a few experts."""
 
+import operator
 from typing import Any, NamedTuple
 
 import torch
@@ -67,7 +68,7 @@ class SparseMixture(MixtureOfExperts):
                 f"top_k is {top_k}; choose 2 to {experts.num_experts} experts. (With one alone its scaled p is 1 "
                 f"whatever the manager says, and the manager learns nothing from the experts)"
             )
-        self.top_k = top_k
+        self.top_k = operator.index(top_k)
 
     def expected_loss(self, p: Tensor, x: Tensor, y: Tensor, noise: Any) -> Tensor:
         route = dispatch(p, self.top_k)

@@ -87,4 +87,5 @@ def _built(value: Any) -> Any:
         raise TypeError(f"{value['class']} is no model")
     settings = {name: _built(setting) for name, setting in value["settings"].items()}
     several = [p.name for p in inspect.signature(kind).parameters.values() if p.kind is p.VAR_POSITIONAL]
-    return kind(*(item for name in several for item in settings.pop(name)), **settings)
+    positional = [item for name in several for item in settings.pop(name)]
+    return kind(*positional, **settings)

@@ -18,14 +18,15 @@ from collections import Counter
 from pathlib import Path
 
 import execute
-import freshness
 import nbformat
 import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell
 from PIL import Image
 
-CHAPTERS = freshness.chapters()
+from moe_lib.teaching import provenance
+
+CHAPTERS = provenance.chapters()
 NUMBERED = [path for path in CHAPTERS if path.stem != "intro"]
 by_name = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 numbered_by_name = pytest.mark.parametrize("path", NUMBERED, ids=lambda path: path.stem)
@@ -58,14 +59,14 @@ def exercises(notebook: nbformat.NotebookNode) -> list[str]:
 
 
 def test_the_table_of_contents_names_every_page():
-    contents = (freshness.BOOK / "_toc.yml").read_text(encoding="utf-8")
-    pages = {path.stem for kind in ("*.ipynb", "*.md") for path in freshness.BOOK.glob(kind)}
+    contents = (provenance.BOOK / "_toc.yml").read_text(encoding="utf-8")
+    pages = {path.stem for kind in ("*.ipynb", "*.md") for path in provenance.BOOK.glob(kind)}
     assert set(re.findall(r"(?:file|root): (\w+)", contents)) == pages
 
 
 @by_name
 def test_its_outputs_are_those_of_its_code(path):
-    reason = freshness.stale(path)
+    reason = provenance.stale(path)
     assert reason is None, f"{path.name} is stale: {reason}. Run make execute"
 
 
@@ -78,7 +79,9 @@ def test_it_was_run_in_full_without_an_error(path):
     run = execute.recorded_run(notebook)
     assert run["config"] == {"profile": "full"}
     if run["metrics"]:
-        assert json.loads((freshness.BOOK / "results" / f"{path.stem}.json").read_text(encoding="utf-8"))["runs"] == [run]
+        assert json.loads((provenance.BOOK / "results" / f"{path.stem}.json").read_text(encoding="utf-8"))["runs"] == [
+            run
+        ]
 
 
 @by_name
@@ -158,7 +161,7 @@ def test_a_figure_in_256_colours_looks_as_before():
 
 @by_name
 def test_its_cells_are_short(path):
-    lines = [[line for line in code.splitlines() if line.strip()] for code in freshness.code_of(read(path))]
+    lines = [[line for line in code.splitlines() if line.strip()] for code in provenance.code_of(path)]
     assert statistics.median(map(len, lines)) <= 10
     assert max(map(len, lines)) <= 25
 
@@ -166,7 +169,7 @@ def test_its_cells_are_short(path):
 def test_no_function_is_defined_in_two_chapters():
     defined = Counter()
     for path in CHAPTERS:
-        code = "\n".join(freshness.MAGIC.sub(r"\1pass", cell) for cell in freshness.code_of(read(path)))
+        code = "\n".join(provenance.MAGIC.sub(r"\1pass", cell) for cell in provenance.code_of(path))
         names = {n.name for n in ast.walk(ast.parse(code)) if isinstance(n, ast.FunctionDef | ast.ClassDef)}
         defined.update(names)
     assert [name for name, times in defined.items() if times > 1] == []
@@ -175,8 +178,8 @@ def test_no_function_is_defined_in_two_chapters():
 def test_no_training_call_is_given_labels():
     """Labels may pick the images of chapter 1's experts, which cheats on purpose; no call that trains is handed any."""
     for path in CHAPTERS:
-        for code in freshness.code_of(read(path)):
-            for call in ast.walk(ast.parse(freshness.MAGIC.sub(r"\1pass", code))):
+        for code in provenance.code_of(path):
+            for call in ast.walk(ast.parse(provenance.MAGIC.sub(r"\1pass", code))):
                 if isinstance(call, ast.Call) and getattr(call.func, "id", "") in {"fit", "fit_parabolas", "best_of"}:
                     assert "label" not in ast.unparse(call), f"{path.name}: {ast.unparse(call)}"
 
@@ -194,7 +197,7 @@ def installed(tmp_path_factory) -> Path:
         "--no-deps",
         "--wheel-dir",
         str(folder),
-        str(freshness.ROOT),
+        str(provenance.ROOT),
     ]
     subprocess.run(build, check=True)
     (wheel,) = folder.glob("*.whl")

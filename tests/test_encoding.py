@@ -3,8 +3,7 @@
 import ast
 import re
 
-import freshness
-import nbformat
+from moe_lib.teaching import provenance
 
 FOLDERS = ("moe_lib", "experiments", "benchmarks", "tools", "tests", "book/_ext")
 READS = ast.parse("p.open(); open(p); open(p, 'w'); p.read_text(); p.write_text(t); run(c, text=True); fdopen(h, 'w')")
@@ -41,13 +40,13 @@ def test_every_file_of_text_is_opened_with_an_encoding_by_name():
     code = {
         path: path.read_text(encoding="utf-8")
         for folder in FOLDERS
-        for path in sorted((freshness.ROOT / folder).rglob("*.py"))
+        for path in sorted((provenance.ROOT / folder).rglob("*.py"))
     }
-    for path in freshness.chapters():
-        cells = freshness.code_of(nbformat.read(path, as_version=4))
-        code[path] = freshness.MAGIC.sub(r"\1pass", "\n".join(cells))
+    for path in provenance.chapters():
+        cells = provenance.code_of(path)
+        code[path] = provenance.MAGIC.sub(r"\1pass", "\n".join(cells))
     found = [
-        f"{path.relative_to(freshness.ROOT)}:{call.lineno}: {ast.unparse(call)[:80]}"
+        f"{path.relative_to(provenance.ROOT)}:{call.lineno}: {ast.unparse(call)[:80]}"
         for path, text in code.items()
         for call in unnamed(ast.parse(text))
     ]

@@ -5,11 +5,10 @@ import statistics
 import subprocess
 import sys
 
-import freshness
 import pytest
 import torch
 
-from moe_lib.teaching import Chapter, Claims, mean_sd, show_markdown, show_table, value_range
+from moe_lib.teaching import Chapter, Claims, mean_sd, provenance, show_markdown, show_table, value_range
 
 
 @pytest.fixture
@@ -128,7 +127,7 @@ def test_nothing_measured_is_said_in_words(words):
 
 def test_a_script_that_reads_results_loads_nothing_that_draws():
     command = [sys.executable, "-c", "import sys, moe_lib.teaching; print(*sys.modules)"]
-    ran = subprocess.run(command, check=True, capture_output=True, encoding="utf-8", cwd=freshness.ROOT)
+    ran = subprocess.run(command, check=True, capture_output=True, encoding="utf-8", cwd=provenance.ROOT)
     loaded = set(ran.stdout.split())
     assert "moe_lib.teaching" in loaded
     assert not loaded & {"IPython", "matplotlib.pyplot", "pandas", "seaborn", "sklearn", "torchvision", "scipy"}

@@ -3,7 +3,6 @@
 import json
 import sys
 
-import freshness
 import plain
 import pytest
 import speed
@@ -11,8 +10,9 @@ import torch
 from core.tiny import as_loop
 
 from moe_lib import moe_vae
+from moe_lib.teaching import provenance
 
-RESULTS = sorted((freshness.BOOK / "results").glob("speed_*.json"))
+RESULTS = sorted((provenance.BOOK / "results").glob("speed_*.json"))
 
 
 def test_the_plain_model_is_the_library_s(monkeypatch):
@@ -77,4 +77,4 @@ def test_the_committed_results_are_whole(path):
 
 
 def test_there_are_results_of_a_cpu():
-    assert freshness.BOOK / "results" / "speed_cpu.json" in RESULTS
+    assert provenance.BOOK / "results" / "speed_cpu.json" in RESULTS

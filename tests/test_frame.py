@@ -7,7 +7,6 @@ from pathlib import Path
 import accessible
 import address
 import browser
-import freshness
 import lean
 import nbformat
 import pages
@@ -18,7 +17,9 @@ from bs4 import BeautifulSoup
 from PIL import Image
 from pybtex.database import BibliographyData, parse_file, parse_string
 
-ROOT, BOOK = freshness.ROOT, freshness.BOOK
+from moe_lib.teaching import provenance
+
+ROOT, BOOK = provenance.ROOT, provenance.BOOK
 HTML = BOOK / "_build" / "html"
 CONFIG = yaml.safe_load((BOOK / "_config.yml").read_text("utf-8"))
 BASE = CONFIG["html"]["baseurl"]
@@ -139,7 +140,7 @@ def test_what_teachers_are_sent_to_exists():
 # --- How long it takes ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", freshness.chapters(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", provenance.chapters(), ids=lambda path: path.stem)
 def test_a_chapter_says_how_long_it_takes(path: Path):
     first_page = read(path.stem).select_one("article section").get_text()[:2500]
     said = re.search(r"Reading time about (\d+) minutes; running time about \d+ (?:minutes|seconds) \(", first_page)

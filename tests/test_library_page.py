@@ -4,7 +4,6 @@ import re
 from inspect import ismodule
 from pathlib import Path
 
-import freshness
 import library
 import nbformat
 import pytest
@@ -12,8 +11,9 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_notebook
 
 import moe_lib
+from moe_lib.teaching import provenance
 
-HTML = freshness.BOOK / "_build" / "html"
+HTML = provenance.BOOK / "_build" / "html"
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def page() -> BeautifulSoup:
 
 def test_the_readme_names_every_module_once():
     named = [module for modules, _ in library.groups() for module in modules]
-    assert sorted(named) == sorted(p.stem for p in (freshness.ROOT / "moe_lib").glob("*.py") if p.stem != "__init__")
+    assert sorted(named) == sorted(p.stem for p in (provenance.ROOT / "moe_lib").glob("*.py") if p.stem != "__init__")
 
 
 def test_every_public_name_has_its_entry(page):
@@ -71,7 +71,7 @@ def test_what_a_chapter_uses_is_read_from_its_code(tmp_path):
     assert library.uses(tmp_path / "x.ipynb") == {"moe_lib.Manager", "moe_lib.purity", "moe_lib.plots.color"}
 
 
-@pytest.mark.parametrize("path", freshness.chapters(), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", provenance.chapters(), ids=lambda path: path.stem)
 def test_chapters_and_library_lead_to_one_another(path: Path, page):
     soup = BeautifulSoup((HTML / f"{path.stem}.html").read_text("utf-8"), "html.parser")
     there = {link["href"].partition("#")[2] for link in soup.select(".library-names a")}

@@ -10,6 +10,8 @@ from moe_lib.teaching import results
 from moe_lib.teaching.provenance import stale
 
 SCRIPT = """
+import time
+
 from moe_lib.teaching.experiment import Experiment, outcome
 
 RUNS = [({"n": n}, seed) for n in (1, 2) for seed in range(3)]

@@ -7,6 +7,7 @@ come near, and have their room from the start.
 import base64
 import hashlib
 import re
+from functools import partial
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -15,20 +16,21 @@ from sphinx.application import Sphinx
 
 # Jupyter Book loads what would run cells in the page and what draws tabs, cards and folds of its own; we have none.
 UNUSED = re.compile("thebe|togglebutton|design")
-FIRST = ["_static/basic.css", "_static/styles/pydata-sphinx-theme.css"]
-LATER = "_static/pygments.css"  # which the theme writes after the pages
+FIRST = ["_static/basic.css", "_static/styles/pydata-sphinx-theme.css"]  # before those that Sphinx lists
 JOINED = "_static/styles/book.css"
 INLINE = re.compile(r'"data:(?:image|video)/(\w+);base64,([^"]{1000,})"')
 PICTURE = re.compile(r'<(?:img|video)\b(?![^>]*\bwidth=)[^>]*?(?:>\s*<source\b[^>]*?)?\bsrc="(?:\.\./)*_images/([^"]+)"')
 
 
-def join(out: Path, names: list[str]) -> str:
-    """Writes one stylesheet of several and tells a checksum of it; addresses in it are told from another folder."""
-    texts = {name: (out / name).read_text("utf-8") for name in names}
+def join(out: Path, names: list[str]) -> None:
+    """Writes one stylesheet of several, and a checksum of it into the pages that name it."""
+    texts = {name: (out / name).read_text("utf-8") for name in names}  # below, addresses are told from another folder
     texts = {n: t if "/styles/" in n else re.sub(r"url\((?![\"']?data:)", "url(../", t) for n, t in texts.items()}
-    css = "\n".join(f"/* {name} */\n{text}" for name, text in texts.items())
-    (out / JOINED).write_text(css, "utf-8")
-    return hashlib.sha256(css.encode()).hexdigest()[:8]
+    css = "\n".join(f"/* {name} */\n{text}" for name, text in texts.items()).encode()
+    (out / JOINED).write_bytes(css)
+    version = hashlib.sha256(css).hexdigest()[:8]
+    for page in out.glob("*.html"):
+        page.write_bytes(re.sub(rb'(book\.css)(\?v=\w+)?"', rb'\1?v=%b"' % version.encode(), page.read_bytes()))
 
 
 def outside(body: str, folder: Path, address: str) -> str:
@@ -56,20 +58,26 @@ def patient(body: str, files: dict[str, Path], folder: Path) -> str:
     return PICTURE.sub(reserve, body)
 
 
-def _lighten(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+def _lighten(sheets: list, app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
     scripts = [script for script in context["script_files"] if not UNUSED.search(f"{script} {script.attributes}")]
     for script in scripts:  # all but what scripts inside the page refer to while it is read, or the search page's own
         if script.filename and "documentation_options" not in str(script.filename) and pagename != "search":
             script.attributes["defer"] = "defer"
-    sheets = [str(css.filename) for css in context["css_files"] if not UNUSED.search(str(css.filename))]
-    version = join(Path(app.outdir), [*FIRST, *(name for name in sheets if name != LATER)])
-    context |= {"script_files": scripts, "stylesheets": [LATER, f"{JOINED}?v={version}"]}
+    sheets[:] = [*FIRST, *(str(css.filename) for css in context["css_files"] if not UNUSED.search(str(css.filename)))]
+    context |= {"script_files": scripts, "css_files": [], "stylesheet": JOINED}
     if "body" in context:
         images = Path(app.outdir) / "_images"
         files = {name: Path(app.srcdir) / source for source, name in app.builder.images.items()}
         context["body"] = patient(outside(context["body"], images, context["pathto"]("_images", 1)), files, images)
 
 
+def _join(sheets: list, app: Sphinx, exception: Exception | None) -> None:
+    if sheets and not exception:
+        join(Path(app.outdir), sheets)
+
+
 def setup(app: Sphinx) -> dict:
-    app.connect("html-page-context", _lighten, priority=900)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+    sheets: list[str] = []
+    app.connect("html-page-context", partial(_lighten, sheets), priority=900)
+    app.connect("build-finished", partial(_join, sheets), priority=900)  # the theme writes styles then, too
+    return {"parallel_read_safe": True, "parallel_write_safe": False}

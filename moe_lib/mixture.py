@@ -60,9 +60,7 @@ class MixtureOfExperts(Configured, nn.Module):
         for name, part, needs in (("manager", manager, ""), ("experts", experts, "losses noise check")):
             lacks = [need for need in f"num_experts in_features {needs}".split() if not hasattr(part, need)]
             if lacks or not isinstance(part, nn.Module):
-                raise TypeError(
-                    f"{name} is {part!r}; give a module as Any{name.capitalize()} says, with {lacks or 'weights'}"
-                )
+                raise TypeError(f"{name} is {part!r}; give a module with all of Any{name.capitalize()}: {lacks}")
         if balance is not None and (isinstance(balance, type) or not callable(balance)):
             raise TypeError(f"balance is {balance!r}; give a term, for instance ImportanceVariance(weight=0.1)")
         if manager.num_experts != experts.num_experts:
@@ -73,7 +71,7 @@ class MixtureOfExperts(Configured, nn.Module):
         self.num_experts = experts.num_experts
 
     def gate(self, x: Tensor) -> Tensor:
-        """Gate probabilities p (B, E); each row sums to one. In training mode it is the gate that training sees."""
+        """Gate probabilities p (B, E); each row sums to one. The manager computes in the mode that it is in."""
         return self.manager(x).float().softmax(dim=1)
 
     def noise(self, n: int, generator: torch.Generator | None = None) -> Any:
@@ -110,8 +108,8 @@ class MixtureOfExperts(Configured, nn.Module):
     def expert_losses(self, x: Tensor, y: Tensor, noise: Any = None) -> Tensor:
         """Loss of each expert on each example (B, E), for looking at: without gradients."""
         self.check(x, y)
-        with looking(self):
-            return self.experts.losses(x, y, noise)
+        with looking(self) as device:
+            return self.experts.losses(x.to(device), y.to(device), noise)
 
     def generate(self, expert: int, n: int, seed: int) -> Tensor:
         """n images drawn by one expert: (n, D) on the CPU; TypeError if such experts cannot draw."""

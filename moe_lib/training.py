@@ -65,7 +65,7 @@ def fit(
 ) -> History:
     """Trains a model with Adam, in place, and leaves it in evaluation mode, on the device that it came from. Chapter 2.
 
-    Every epoch visits the examples in a new order, but for those left over from the last whole batch.
+    Every epoch visits the examples in a new order; an incomplete last batch is dropped.
 
     Args:
         model: `MixtureOfExperts`, `Experts` alone, or another `Trainable`.
@@ -98,23 +98,24 @@ def fit(
     optimizer = torch.optim.Adam(_parameter_groups(model, lr), fused=True)
     rates = [group["lr"] for group in optimizer.param_groups]
     order = torch.Generator().manual_seed(seed)
-    noise = torch.Generator(device).manual_seed(int(torch.randint(2**62, (1,), generator=order)))
-    history, steps, saved = History(), len(x) // batch_size, None
+    noise = torch.Generator(device).manual_seed(int(torch.randint(2**62, (1,), generator=order)))  # another stream
+    history, steps, file = History(), len(x) // batch_size, None
     if checkpoint is not None:
         parts = {"model": model, "adam": optimizer, "order": order, "noise": noise}
         same = {"model": _name(model), "data": digest(x, y), "batch_size": batch_size, "seed": seed, "lr": rates}
         same |= {"precision": precision, "device": device.type, "step": _name(step)}
-        same |= {"schedule": _name(schedule), "epochs": epochs} if schedule else {}  # a schedule knows where it ends
-        saved = Checkpoint(checkpoint, parts, history, same)
+        same |= {"schedule": _name(schedule), "epochs": epochs if schedule else None}  # a schedule knows where it ends
+        file = Checkpoint(checkpoint, parts, history, same)
 
     def look() -> None:
-        seen = on_epoch(len(history), model.eval()) if on_epoch else None
-        history.looks |= {} if seen is None else {len(history): torch.as_tensor(seen).detach().cpu().clone()}
+        if on_epoch and (seen := on_epoch(len(history), model.eval())) is not None:
+            history.looks[len(history)] = torch.as_tensor(seen).detach().cpu().clone()
         model.train()
 
     try:
         model.to(device).train()
-        if not (saved and saved.resume(epochs)):
+        resumed = file.resume(most_epochs=epochs) if file else False
+        if not resumed:
             look()
         x, y = x.detach().to(device), None if y is x else y.detach().to(device)  # one copy, where both are the same
         learn = step(model, optimizer, autocast)
@@ -132,8 +133,8 @@ def fit(
             if not (math.isfinite(history.total[-1]) and all(p.isfinite().all() for p in model.parameters())):
                 raise FloatingPointError(f"a loss or weight is not finite after epoch {epoch + 1}; try a smaller lr")
             look()
-            if saved:
-                saved.save()
+            if file:
+                file.save()
     finally:
         model.to(home).eval()
     return history

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from moe_lib.recipes import side_by_side
 
 from moe_lib import (
     Augmentation,
@@ -21,7 +22,6 @@ from moe_lib import (
     mnist,
     pair_information,
 )
-from moe_lib.recipes import side_by_side
 
 gates = st.integers(0, 10_000).map(lambda s: torch.randn(2, 40, 5, generator=torch.Generator().manual_seed(s)))
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from moe_lib.pretrained import load_weights, save_weights
 
 from moe_lib import (
     ConvManager,
@@ -13,7 +14,6 @@ from moe_lib import (
     match_experts,
     mnist,
 )
-from moe_lib.pretrained import load_weights, save_weights
 
 
 def test_weights_come_back_to_half_precision_ready_to_use(tmp_path):

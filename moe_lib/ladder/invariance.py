@@ -95,10 +95,7 @@ class InvariantMixture(MixtureOfExperts):
         noise = self.noise(len(x)) if noise is None else noise
         p, q = self.gate(torch.cat([x, self.augmentation(partner, noise.augmentation)])).chunk(2)  # (B, E) each
         information = pair_information(self.pooled(p), self.pooled(q), self.spread)
-        return Objective(
-            expected=self.expected_loss(p, x, x, noise.experts),
-            balancing=self.balancing(x, p) - self.weight * information,
-        )
+        return Objective(self.expected_loss(p, x, x, noise.experts), -self.weight * information)
 
     def expert_losses(self, x: Tensor, y: Tensor, noise: PairNoise | None = None) -> Tensor:
         """Loss of each expert on x alone, as in the objective: x (B, D), y not looked at → (B, E)."""

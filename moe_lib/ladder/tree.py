@@ -203,14 +203,9 @@ class MixtureTree(MixtureOfExperts):
         """The most probable expert on every level, int64 (B, levels); a thousand examples are computed at a time."""
         self.check(x)
         with looking(self) as device:
-            parts = (part.to(device) for part in x.split(1000))
-            return torch.cat([self.experts.leaf_path(part, self.gate(part).argmax(dim=1)) for part in parts]).to(
-                x.device
-            )
-
-    def generate(self, path: int | Sequence[int], n: int, seed: int) -> Tensor:
-        """n images drawn at the end of a path: (n, D) on the CPU."""
-        return self.experts.generate(path, n, seed)
+            parts = [part.to(device) for part in x.split(1000)]
+            paths = [self.experts.leaf_path(part, self.gate(part).argmax(dim=1)) for part in parts]
+            return torch.cat(paths).to(x.device)
 
 
 class JointManager(Configured, nn.Module):

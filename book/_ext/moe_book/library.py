@@ -41,7 +41,9 @@ def job(name: str) -> str:
 
 def public(module: str) -> list[str]:
     """Full names of what a module gives to readers: what its package exports of it, or else all that is documented."""
-    own = {n: v for n, v in vars(import_module(module)).items() if getattr(v, "__module__", "") == module and n[0] != "_"}
+    own = {
+        n: v for n, v in vars(import_module(module)).items() if getattr(v, "__module__", "") == module and n[0] != "_"
+    }
     package = module.rpartition(".")[0]
     exported = [f"{package}.{n}" for n, v in own.items() if getattr(import_module(package), n, None) is v]
     return exported or [f"{module}.{n}" for n, v in own.items() if getattr(v, "__doc__", None)]
@@ -95,7 +97,9 @@ def translate(text: str, pages: list[str]) -> str:
     text = re.sub(r"(>`(?:,\s|\sand\s))()(\d+)\b", lambda m: m[1] + link(re.match(r"()(\d+)", m[3])), text)
     text = re.sub(r"\barXiv:(\d{4}\.\d{4,5})", r"`arXiv:\1 <https://arxiv.org/abs/\1>`__", text)
     paragraphs = text.split("\n\n")
-    return "\n\n".join("::\n\n" + indent(part, "   ") if spaced_out(part) else part.replace("|", r"\|") for part in paragraphs)
+    return "\n\n".join(
+        "::\n\n" + indent(part, "   ") if spaced_out(part) else part.replace("|", r"\|") for part in paragraphs
+    )
 
 
 def spaced_out(paragraph: str) -> bool:
@@ -120,7 +124,9 @@ def _find(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.El
         return text
     objects = env.domains["py"].objects
     found = [entry for full, entry in objects.items() if full.endswith(f".{node['reftarget']}")]
-    return make_refnode(app.builder, node["refdoc"], found[0].docname, found[0].node_id, text) if len(found) == 1 else None
+    return (
+        make_refnode(app.builder, node["refdoc"], found[0].docname, found[0].node_id, text) if len(found) == 1 else None
+    )
 
 
 def _link_back(app: Sphinx, doctree: nodes.document) -> None:

@@ -19,7 +19,9 @@ UNUSED = re.compile("thebe|togglebutton|design")
 FIRST = ["_static/basic.css", "_static/styles/pydata-sphinx-theme.css"]  # before those that Sphinx lists
 JOINED = "_static/styles/book.css"
 INLINE = re.compile(r'"data:(?:image|video)/(\w+);base64,([^"]{1000,})"')
-PICTURE = re.compile(r'<(?:img|video)\b(?![^>]*\bwidth=)[^>]*?(?:>\s*<source\b[^>]*?)?\bsrc="(?:\.\./)*_images/([^"]+)"')
+PICTURE = re.compile(
+    r'<(?:img|video)\b(?![^>]*\bwidth=)[^>]*?(?:>\s*<source\b[^>]*?)?\bsrc="(?:\.\./)*_images/([^"]+)"'
+)
 
 
 def join(out: Path, names: list[str]) -> None:

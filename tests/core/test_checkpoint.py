@@ -276,7 +276,7 @@ def test_a_diverging_run_keeps_its_last_good_checkpoint(path):
 
 
 def test_every_flipped_bit_is_noticed(path):
-    tensors = {"a": torch.arange(5.0), "b": torch.tensor(3), "c": torch.zeros(0, 2), "d": torch.arange(9).view(3, 3)}
+    tensors = {"a": torch.arange(5.0), "b": torch.tensor(7), "c": torch.zeros(0, 2), "d": torch.arange(9).view(3, 3)}
     write(path, tensors, {"run": json.dumps({"seed": 1}), "history": "none"})
     whole = path.read_bytes()
     for place in range(len(whole)):

@@ -80,7 +80,7 @@ def iwae(model: MixtureOfExperts, x: Tensor, samples: int = 1000, seed: int = 0,
     """
     _require_vaes(model)
     model.check(x)
-    if samples < 1:
+    if not (hasattr(samples, "__index__") and samples >= 1):
         raise ValueError(f"samples is {samples}; draw at least one z for each image and expert")
     experts, total = model.experts, 0.0
     with looking(model) as device:

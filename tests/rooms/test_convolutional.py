@@ -1,9 +1,12 @@
-"""Convolutional decoders: each expert is what a network of its own would be, and none touches another."""
+"""Convolutional decoders: each expert is what a network of its own would be, and none touches another. And managers."""
 
 import pytest
 import torch
 
-from moe_lib import ConvVAEExperts, Manager, MixtureOfExperts, VAEExperts
+from moe_lib import Manager, MixtureOfExperts, VAEExperts
+from moe_lib.ladder import ConvManager, ConvVAEExperts
+
+from .small import DIGITS, train
 
 
 def test_experts_do_not_touch_one_another():
@@ -41,7 +44,35 @@ def test_it_is_a_mixture_like_any_other_with_fewer_weights():
     assert count[ConvVAEExperts] < count[VAEExperts] / 8
 
 
-def test_single_experts_cannot_draw():
-    model = MixtureOfExperts(Manager(784, 3), ConvVAEExperts(3), top_k=2)
-    with pytest.raises(ValueError, match="leave top_k out"):
-        model.objective(torch.rand(4, 784), torch.rand(4, 784))
+def test_experts_of_images_of_their_own():
+    torch.manual_seed(0)
+    experts = ConvVAEExperts(3, (4,), latent=2, channels=(4, 2))
+    x = torch.rand(5, 3, 784)
+    noise = experts.noise(5)
+    own = experts.losses(x, x, noise)
+    for i in range(3):
+        torch.testing.assert_close(own[:, i], experts.losses(x[:, i], x[:, i], noise)[:, i])
+
+
+def test_sizes_must_be_positive():
+    with pytest.raises(ValueError, match=r"channels\[1\] is 0"):
+        ConvVAEExperts(2, channels=(4, 0))
+
+
+def test_a_conv_manager_speaks_as_a_manager_does():
+    torch.manual_seed(0)
+    manager = ConvManager(num_experts=7, channels=(4, 8), hidden=16).eval()
+    x = torch.rand(5, 784)
+    logits = manager(x)
+    assert logits.shape == (5, 7)
+    torch.testing.assert_close(logits[:2], manager(x[:2]))  # in evaluation each image stands for itself
+    with pytest.raises(ValueError, match="784"):
+        manager(torch.rand(5, 100))
+
+
+def test_a_manager_that_normalises_over_a_batch_wants_one():
+    model = MixtureOfExperts(ConvManager(2, channels=(2, 2), hidden=4), VAEExperts(2, 784, (4,), 2))
+    with pytest.raises(ValueError, match="ConvManager normalises over the batch: train it on at least 2 examples"):
+        train(model, DIGITS, batch_size=1)
+    train(model, DIGITS, batch_size=2, epochs=1)
+    assert model.assign(DIGITS[:1]).shape == (1,)  # in evaluation one image will do

@@ -5,7 +5,7 @@ from itertools import combinations
 import pytest
 import torch
 
-from moe_lib import group_experts, joint_use
+from moe_lib.ladder import group_experts, joint_use
 
 
 def shared(owner):

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from moe_lib import AnnealedManager, BiasedManager, LikelihoodMixture, Manager, SinkhornManager, VAEExperts
+from moe_lib import Manager
+from moe_lib.ladder import AnnealedManager, BiasedManager, SinkhornManager
 
 
 @pytest.fixture
@@ -46,8 +47,20 @@ def test_a_bias_brings_idle_experts_back(manager):
 def test_the_bias_moves_by_the_sign_of_the_missing_load(manager):
     manager.layers[-1].bias.data[..., 2] = 50.0
     biased = BiasedManager(manager, rate=0.1)
-    biased(x)
+    first = biased(x)
     torch.testing.assert_close(biased.bias, torch.tensor([0.1, 0.1, -0.1, 0.1]))
+    torch.testing.assert_close(biased(x), first + torch.tensor([0.1, 0.1, -0.1, 0.1]))
+    assert not biased.bias.requires_grad
+
+
+def test_an_expert_with_its_fair_share_keeps_its_bias():
+    class Known(Manager):
+        def forward(self, x):
+            return torch.eye(4)[torch.tensor([0, 0, 1, 2])]  # loads of a half, a quarter, a quarter and nothing
+
+    biased = BiasedManager(Known(6, 4), rate=0.1)
+    biased(x[:4])
+    torch.testing.assert_close(biased.bias, torch.tensor([-0.1, 0.0, 0.0, 0.1]))
 
 
 def test_sinkhorn_shares_a_batch_out_evenly(manager):
@@ -57,37 +70,17 @@ def test_sinkhorn_shares_a_batch_out_evenly(manager):
     torch.testing.assert_close(p.sum(dim=0), torch.full((4,), 10.0), atol=1e-2, rtol=0)
 
 
-def test_the_likelihood_weighs_experts_by_responsibility():
-    torch.manual_seed(0)
-    model = LikelihoodMixture(Manager(4, 3, hidden=(5,)), VAEExperts(3, in_features=4, hidden=(5,), latent=2))
-    images = torch.rand(7, 4)
-    noise = model.noise(7)
-    p, losses = model.gate(images), model.experts.losses(images, images, noise)
-    losses.retain_grad()
-    loss = -(p * (-losses).exp()).sum(dim=1).log().mean()
-    torch.testing.assert_close(model.objective(images, images, noise).expected, loss)
-    loss.backward()
-    responsibilities = (p.log() - losses).softmax(dim=1)
-    torch.testing.assert_close(losses.grad, responsibilities / 7)
+def test_each_round_divides_columns_and_then_rows(manager):
+    expected = manager(x).exp()
+    for _ in range(3):
+        expected = expected / expected.sum(dim=0, keepdim=True)
+        expected = expected / expected.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(SinkhornManager(manager, rounds=3)(x).softmax(dim=1), expected)
 
 
-def test_a_confidently_wrong_manager_still_learns_from_the_likelihood():
-    class Stubborn(Manager):
-        def forward(self, x):
-            return super().forward(x) + torch.tensor([120.0, 0.0])
-
-    class Known(VAEExperts):
-        def losses(self, x, y, noise=None, counts=None):
-            return torch.tensor([[1000.0, 1.0]]).expand(len(x), 2)
-
-    torch.manual_seed(0)
-    model = LikelihoodMixture(Stubborn(4, 2, hidden=()), Known(2, in_features=4, hidden=(5,), latent=2))
-    for parameter in model.manager.parameters():
-        parameter.data.zero_()
-    loss = model.objective(torch.ones(1, 4), torch.ones(1, 4)).expected
-    assert loss.item() == pytest.approx(121, abs=1e-3)
-    loss.backward()
-    torch.testing.assert_close(model.manager.layers[0].bias.grad.flatten(), torch.tensor([1.0, -1.0]))
+def test_a_wrapper_is_a_manager_of_the_same_sizes(manager):
+    for wrapped in (AnnealedManager(manager, 2.0, 3), BiasedManager(manager), SinkhornManager(manager)):
+        assert (wrapped.in_features, wrapped.num_experts) == (6, 4)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
 """Changes of an image: none, known ones, and that each image is changed by its own numbers."""
 
+import math
+
 import pytest
 import torch
 
-from moe_lib import Augmentation
+from moe_lib.ladder import Augmentation, Deformation
 
 
 @pytest.fixture
@@ -69,8 +71,62 @@ def test_each_image_has_numbers_of_its_own(images):
     assert not torch.allclose(together[0], together[2])  # the same image, other numbers
 
 
+@pytest.mark.parametrize(
+    ("number", "source"),
+    [
+        (0, lambda x, y: (x * math.cos(0.3) - y * math.sin(0.3), x * math.sin(0.3) + y * math.cos(0.3))),
+        (1, lambda x, y: (x / 1.15, y / 1.15)),  # what grows is looked at through a smaller window
+        (2, lambda x, y: (x + 0.2 * y, y)),
+        (3, lambda x, y: (x + 0.14, y)),  # 0.07 of the side, which is 2 long
+        (4, lambda x, y: (x, y + 0.14)),
+    ],
+    ids=["rotation", "scale", "shear", "right", "down"],
+)
+def test_how_far_each_number_goes(number, source):
+    """Where a pixel of the changed image comes from, on a paper from -1 to 1."""
+    s = torch.zeros(1, 5)
+    s[0, number] = 1.0
+    grid = Deformation(rotation=0.3, scale=0.15, shear=0.2, shift=0.07)._affine(s)[0]  # (28, 28, 2)
+    at = (torch.arange(28) - 13.5) / 14
+    y, x = torch.meshgrid(at, at, indexing="ij")
+    torch.testing.assert_close(grid, torch.stack(source(x, y), dim=2))
+
+
+def test_knots_displace_what_is_near_them():
+    deformation = Deformation(bend=0.25, knots=4)
+    s = torch.zeros(1, deformation.strengths)
+    s[0, 5:21] = 1.0  # all knots to the right, none down
+    warp = deformation._warp(s[:, 5:])
+    torch.testing.assert_close(warp[..., 0], torch.full((1, 28, 28), 0.25))
+    assert warp[..., 1].abs().max() == 0
+    s[0, 5:] = 0.0
+    s[0, 5] = 1.0  # the knot in the upper left corner alone
+    warp = deformation._warp(s[:, 5:])[0, :, :, 0]
+    assert warp[0, 0] == pytest.approx(0.25)
+    assert warp[18:].abs().max() < 0.01 and warp[:, 18:].abs().max() < 0.01
+
+
+def test_gentle_changes_neither_bend_nor_erase():
+    gentle = Augmentation.gentle()
+    assert (gentle.bend, gentle.erase) == (0, 0)
+    same = {name: value for name, value in gentle.settings().items() if name not in ("bend", "erase")}
+    assert same == {name: Augmentation().settings()[name] for name in same}
+
+
+def test_images_and_numbers_have_gradients():
+    deformation = Deformation(knots=2)
+    images = torch.rand(2, 784, requires_grad=True)
+    s = torch.zeros(2, deformation.strengths, requires_grad=True)
+    deformation.move(images, s).square().sum().backward()
+    assert images.grad.abs().max() > 0
+    assert (s.grad.abs().sum(dim=0) > 0).all()
+
+
 def test_wrong_numbers_are_refused(images):
     with pytest.raises(ValueError, match=r"numbers u have shape \(3, 4\)"):
         Augmentation()(images, torch.rand(3, 4))
-    with pytest.raises(ValueError, match=r"erase is 1\.5"):
-        Augmentation(erase=1.5)
+    with pytest.raises(ValueError, match=r"numbers s have shape \(3, 4\)"):
+        Deformation().move(images, torch.rand(3, 4))
+    for wrong in ({"erase": 1.5}, {"scale": 1}, {"shift": -0.1}, {"bend": 2}, {"knots": 0}):
+        with pytest.raises(ValueError, match=f"{next(iter(wrong))} is"):
+            Augmentation(**wrong)

@@ -3,7 +3,10 @@
 import pytest
 import torch
 
-from moe_lib import Deformation, Manager, MixtureOfExperts, PrototypeExperts, fit
+from moe_lib import Manager, MixtureOfExperts, fit
+from moe_lib.ladder import Deformation, PrototypeExperts
+
+from .small import DIGITS, assert_same_bits, train, weights
 
 
 @pytest.fixture
@@ -40,13 +43,24 @@ def test_held_numbers_do_not_move_a_picture(pictures):
     torch.testing.assert_close(experts.draw(x), still, atol=1e-4, rtol=0)
 
 
+def test_each_number_moves_as_far_as_the_deformation_says(pictures):
+    """θ = tanh(enc), so that the largest number is the deformation's own largest."""
+    deformation = Deformation(shift=0.1)
+    experts = PrototypeExperts(pictures, deformation=deformation)
+    torch.nn.init.constant_(experts.encoder[-1].bias[..., 3], 50.0)
+    s = torch.zeros(2, deformation.strengths)
+    s[:, 3] = 1.0
+    moved = deformation.move(experts.prototypes.sigmoid(), s)
+    torch.testing.assert_close(experts.draw(torch.rand(1, 784))[0], moved)
+
+
 def test_a_shift_is_learnt(pictures):
     torch.manual_seed(0)
     deformation = Deformation(shift=0.2)
     s = torch.zeros(64, deformation.strengths)
     s[:, 3] = 2 * torch.rand(64) - 1
-    images = deformation.move(pictures[:1].expand(64, 784).contiguous(), s)
-    experts = PrototypeExperts(pictures[:1], deformation=deformation)
+    images = deformation.move(pictures[:1].expand(64, 784).contiguous(), s).clamp(0, 1)
+    experts = PrototypeExperts(pictures[:1], hidden=32, deformation=deformation)
     before = experts.losses(images, images).mean()
     fit(experts, images, images, epochs=60, batch_size=32, lr=3e-3, seed=0, device="cpu", progress=False)
     assert experts.losses(images, images).mean() < 0.2 * before
@@ -59,16 +73,44 @@ def test_it_is_an_expert_of_the_one_mixture(pictures):
     torch.testing.assert_close(objective.expected, (model.gate(x) * model.expert_losses(x, x)).sum(dim=1).mean())
 
 
-def test_rows_of_single_experts_cost_what_they_do_among_all(pictures):
+def test_examples_of_their_own_cost_what_they_do_among_all(pictures):
     torch.manual_seed(0)
     experts = PrototypeExperts(pictures)
     experts.encoder[-1].weight.data.normal_(std=0.1)
-    x = torch.rand(5, 784)
+    x = torch.rand(5, 2, 784)
     for free in (0, 5, experts.deformation.strengths):
         experts.free = free
-        every = experts.losses(x, x)  # (5, 2)
-        own = experts.losses(torch.cat([x[:2], x[1:]]), torch.cat([x[:2], x[1:]]), counts=[2, 4])
-        torch.testing.assert_close(own, torch.cat([every[:2, 0], every[1:, 1]]))
+        own = experts.losses(x, x)  # (5, 2)
+        for i in range(2):
+            torch.testing.assert_close(own[:, i], experts.losses(x[:, i], x[:, i])[:, i])
+
+
+def at_rest(seed):
+    torch.manual_seed(seed)
+    return MixtureOfExperts(Manager(784, 2, hidden=()), PrototypeExperts(DIGITS[:2], hidden=4, free=0))
+
+
+def frozen(seed):
+    model = at_rest(seed)
+    model.experts.free = 5
+    for part in (model.manager, model.experts.encoder):
+        part.requires_grad_(False)
+    return model
+
+
+@pytest.mark.parametrize("build", [at_rest, frozen])
+def test_a_run_in_which_some_weights_rest_resumes_bit_for_bit(build, tmp_path):
+    """Adam keeps nothing for weights without gradients, and a checkpoint has to know that."""
+    whole, halves, resumed = build(0), build(0), build(1)
+    before = weights(whole)
+    uninterrupted = train(whole, DIGITS, batch_size=8)
+    train(halves, DIGITS, batch_size=8, epochs=1, checkpoint=tmp_path / "run.safetensors")
+    found = train(resumed, DIGITS, batch_size=8, checkpoint=tmp_path / "run.safetensors")
+    assert found.total == uninterrupted.total
+    assert_same_bits(weights(resumed), weights(whole))
+    rested = "experts.encoder.0.weight"
+    assert torch.equal(before[rested], weights(whole)[rested])
+    assert not torch.equal(before["experts.prototypes"], weights(whole)["experts.prototypes"])
 
 
 def test_drawings_are_the_picture_moved_and_repeat(pictures):
@@ -86,10 +128,25 @@ def test_drawings_are_the_picture_moved_and_repeat(pictures):
         experts.generate(2, 1, seed=0)
 
 
+def test_drawn_numbers_are_even_from_minus_a_half_to_a_half(pictures):
+    """Of shifts by up to a fifth of the side, seen in the middle of the ink."""
+    experts = PrototypeExperts(pictures, deformation=Deformation(0, 0, 0, shift=0.2, bend=0))
+    drawn = experts.generate(0, 400, seed=0).view(400, 28, 28)
+    ink = (drawn > 0.5).float()
+    across = (ink.sum(dim=1) @ torch.arange(28.0)) / ink.sum(dim=(1, 2)) - 13.5
+    assert across.abs().max() <= 0.5 * 0.2 * 28 + 0.3
+    assert across.std().item() == pytest.approx(0.2 * 28 / 12**0.5, rel=0.1)
+    assert across.mean().abs() < 0.3
+
+
 def test_what_is_no_picture_is_refused(pictures):
     with pytest.raises(ValueError, match="784"):
         PrototypeExperts(torch.rand(2, 100))
     with pytest.raises(ValueError, match=r"expected \[0, 1\]"):
         PrototypeExperts(255 * pictures)
-    with pytest.raises(ValueError, match=r"\(2, 2, 784\)"):  # images of their own: not for these experts
-        PrototypeExperts(pictures).losses(torch.rand(2, 2, 784), torch.rand(2, 2, 784))
+    for free in (-1, 38):
+        with pytest.raises(ValueError, match=f"free is {free}; the deformation has 37 numbers"):
+            PrototypeExperts(pictures, free=free)
+    for std in (0.0, -1.0):
+        with pytest.raises(ValueError, match="std is"):
+            PrototypeExperts(pictures, std=std)

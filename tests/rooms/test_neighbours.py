@@ -1,9 +1,10 @@
 """Nearest others: against brute force, and relatives drawn from them."""
 
+import numpy as np
 import pytest
 import torch
 
-from moe_lib import neighbours, relatives
+from moe_lib.ladder import neighbours, relatives
 
 
 def test_neighbours_equal_brute_force():
@@ -31,6 +32,22 @@ def test_relatives_are_drawn_from_the_nearest():
     first, second = x[nearest[:, 0]], x[nearest[:, 1]]
     assert ((drawn == first) | (drawn == second)).all()
     assert (drawn == first).any() and (drawn == second).any()
+
+
+def test_images_in_training_have_neighbours_too():
+    x = torch.rand(9, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(neighbours(x.clone().requires_grad_(), k=2), neighbours(x, k=2))
+
+
+def test_how_bright_images_are_does_not_matter():
+    x = torch.rand(20, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(neighbours(255 * x, k=3), neighbours(x, k=3))
+    assert torch.equal(neighbours(2 * x - 1, k=3), neighbours(x, k=3))
+
+
+def test_any_whole_number_is_a_seed():
+    x, nearest = torch.rand(9, 4), torch.arange(9).roll(1).unsqueeze(1).repeat(1, 3)
+    assert torch.equal(relatives(x, nearest, seed=np.int64(3)), relatives(x, nearest, seed=3))
 
 
 @pytest.mark.parametrize("k", [0, 3])

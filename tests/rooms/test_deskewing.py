@@ -1,16 +1,17 @@
-"""Slant, width and ink of strokes whose numbers are known."""
+"""Slant, width and ink of strokes whose numbers are known; and digits deskewed and scaled."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from moe_lib import Deformation, Digits, explained_variance, mnist, strokes, upright
+from moe_lib import Digits
+from moe_lib.ladder import Deformation, deskew, explained_variance, strokes
 
 
 @pytest.fixture(scope="module")
-def digits():
-    return Digits(*(part[:500] for part in mnist()[1]))
+def digits(test_half):
+    return Digits(*(part[:500] for part in test_half))
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,10 @@ def line(lean):
 @pytest.mark.parametrize("lean", [-1, 0, 1])
 def test_the_slant_of_a_line_is_its_lean(lean):
     assert strokes(line(lean)).slant.item() == pytest.approx(lean, abs=1e-5)
+
+
+def test_an_empty_image_has_no_slant():
+    assert strokes(torch.zeros(1, 784)).slant.isnan().all()
 
 
 def test_width_and_ink_of_a_bar():
@@ -53,9 +58,9 @@ def spread_upwards(images):
     return strokes(images.view(-1, 28, 28).transpose(1, 2).flatten(1)).width
 
 
-def test_upright_digits_have_no_slant_and_one_size(digits):
+def test_deskewed_digits_have_no_slant_and_one_size(digits):
     """All but ones, which would have to be magnified too much."""
-    images = upright(digits.images[digits.labels != 1])
+    images = deskew(digits.images[digits.labels != 1])
     slant, width, _ = strokes(images)
     assert slant.abs().max() < 0.05
     assert (width - 3.5).abs().max() < 0.3
@@ -66,26 +71,26 @@ def test_upright_digits_have_no_slant_and_one_size(digits):
 
 def test_nothing_is_magnified_more_than_three_times(digits):
     ones = digits.images[digits.labels == 1]
-    before, after = strokes(upright(ones, resize=False)).width, strokes(upright(ones)).width
+    before, after = strokes(deskew(ones, rescale=False)).width, strokes(deskew(ones)).width
     thin = before < 3.5 / 3
     assert thin.float().mean() > 0.5
     assert (after / before)[thin].median().item() == pytest.approx(3, rel=0.02)
     assert (after / before)[thin].max() < 3.4  # to magnify is to blur a little
     dot = torch.zeros(1, 784)
     dot[0, 14 * 28 + 14] = 1.0
-    assert strokes(upright(dot)).ink.item() == pytest.approx(9, rel=0.05)  # three times as wide, three times as high
+    assert strokes(deskew(dot)).ink.item() == pytest.approx(9, rel=0.05)  # three times as wide, three times as high
 
 
 BLOCK = torch.zeros(28, 28)
 BLOCK[9:19, 10:18] = 1.0  # in the middle of the paper, 8 pixels wide and 10 high
 
 
-def test_without_resizing_only_slant_and_place_go(images):
-    same = upright(images, resize=False)
+def test_without_scaling_only_slant_and_place_go(images):
+    same = deskew(images, rescale=False)
     assert strokes(same).slant.abs().max() < 0.05
     assert (spread_upwards(same) - spread_upwards(images)).abs().max() < 0.15
     moved = BLOCK.roll((3, -5), dims=(0, 1)).view(1, -1)
-    torch.testing.assert_close(upright(moved, resize=False).view(28, 28), BLOCK)
+    torch.testing.assert_close(deskew(moved, rescale=False).view(28, 28), BLOCK)
 
 
 @pytest.mark.parametrize("lean", [-1, 1])
@@ -93,22 +98,23 @@ def test_a_sheared_block_becomes_a_block_again(lean):
     rows = [row.roll(lean * (13 - r)) for r, row in enumerate(BLOCK)]  # a pixel further for each row up
     sheared = torch.stack(rows).view(1, -1)
     assert strokes(sheared).slant.item() == pytest.approx(lean, abs=1e-5)
-    torch.testing.assert_close(upright(sheared, resize=False).view(28, 28), BLOCK, atol=1e-4, rtol=0)
+    torch.testing.assert_close(deskew(sheared, rescale=False).view(28, 28), BLOCK, atol=1e-4, rtol=0)
 
 
-def test_an_upright_digit_forgets_how_it_was_sheared_scaled_and_shifted(images):
+def test_a_deskewed_digit_forgets_how_it_was_sheared_scaled_and_shifted(images):
     deform = Deformation(rotation=0.0, bend=0.0)
     numbers = 2 * torch.rand(len(images), deform.strengths, generator=torch.Generator().manual_seed(0)) - 1
     before = (deform.move(images, numbers) - images).square().sum(dim=1)
-    after = (upright(deform.move(images, numbers)) - upright(images)).square().sum(dim=1)
+    after = (deskew(deform.move(images, numbers)) - deskew(images)).square().sum(dim=1)
     assert after.median() < before.median() / 5
 
 
-def test_without_ink_nothing_can_be_put_upright():
+def test_without_ink_nothing_can_be_put_deskew():
     with pytest.raises(ValueError, match="image 1 of 2 has no ink"):
-        upright(torch.stack([torch.ones(784), torch.zeros(784)]))
-    with pytest.raises(ValueError, match="no images"):
-        upright(torch.zeros(0, 784))
+        deskew(torch.stack([torch.ones(784), torch.zeros(784)]))
+    for entry in (deskew, strokes):
+        with pytest.raises(ValueError, match="there are no images"):
+            entry(torch.zeros(0, 784))
 
 
 def test_wrong_images_are_refused():

@@ -201,11 +201,13 @@ def seconds(request):
     """How long each chapter took, told at the end: a busy machine is no failure, and a slow chapter should be seen."""
     taken: dict[str, float] = {}
     yield taken
-    report = request.config.pluginmanager.get_plugin("terminalreporter")
-    report.write_line("")
-    for name, number in taken.items():
-        budget = "" if number <= SMOKE_SECONDS else f", more than the {SMOKE_SECONDS} that readers are promised"
-        report.write_line(f"{name} in smoke: {number:.0f} s{budget}")
+    lines = [
+        f"{name} in smoke: {number:.0f} s"
+        + ("" if number <= SMOKE_SECONDS else f", more than the {SMOKE_SECONDS} s that readers are promised")
+        for name, number in taken.items()
+    ]
+    with request.config.pluginmanager.get_plugin("capturemanager").global_and_fixture_disabled():
+        print("", *lines, sep="\n")
 
 
 @pytest.fixture

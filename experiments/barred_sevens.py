@@ -17,7 +17,7 @@ from torch import Tensor
 
 from moe_lib import ImportanceCV2, Manager, MixtureOfExperts, VAEExperts, fit
 from moe_lib.ladder import Floor, PrototypeExperts, load_pretrained, sevens
-from moe_lib.measures.scoring import barred_sevens_by
+from moe_lib.measures import barred_sevens_by
 from moe_lib.teaching.experiment import Experiment, outcome
 
 VAES = [

@@ -20,7 +20,7 @@ from sklearn.cluster import KMeans
 
 from moe_lib import moe_vae
 from moe_lib.ladder import fit_invariant
-from moe_lib.measures.scoring import agreement
+from moe_lib.measures import agreement
 from moe_lib.teaching.experiment import Experiment, outcome
 
 RUNS = [({"model": "K-means", "images": prepared}, seed) for prepared in PREPARED for seed in range(10)]

@@ -30,7 +30,7 @@ from moe_lib.ladder import (
     relatives,
     save_weights,
 )
-from moe_lib.measures.scoring import accuracy, measure, portrait, summary
+from moe_lib.measures import accuracy, measure, portrait, summary
 from moe_lib.scaling import compiled_step
 from moe_lib.teaching.experiment import outcome
 from moe_lib.teaching.provenance import fingerprint

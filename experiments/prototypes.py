@@ -17,8 +17,7 @@ from protocol import accuracy_of, digits, fit_in_stages
 
 from moe_lib import Manager, evaluate, gate_health, match_experts
 from moe_lib.ladder import ConvManager, Floor, PrototypeExperts, load_examiner
-from moe_lib.measures import examine
-from moe_lib.measures.scoring import agreement, portrait
+from moe_lib.measures import agreement, examine, portrait
 from moe_lib.scaling import SparseMixture
 from moe_lib.teaching.experiment import Experiment, outcome
 

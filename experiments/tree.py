@@ -32,7 +32,7 @@ from moe_lib.ladder import (
     load_pretrained,
     sevens,
 )
-from moe_lib.measures.scoring import agreement, barred_sevens_by
+from moe_lib.measures import agreement, barred_sevens_by
 from moe_lib.teaching.experiment import Experiment, outcome
 
 MODELS: dict[str, Callable[[], MixtureOfExperts]] = {

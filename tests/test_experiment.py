@@ -118,8 +118,8 @@ def test_results_are_utf_8_and_come_back(tmp_path):
 
 
 def test_missing_results_say_what_there_is_and_how_to_make_them(tmp_path):
-    (tmp_path / "other.json").write_text("{}")
-    (tmp_path / "list.json").write_text("[]")
+    (tmp_path / "other.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "list.json").write_text("[]", encoding="utf-8")
     with pytest.raises(FileNotFoundError, match=r"there are: list, other.*python experiments/trial\.py"):
         load_results("trial", folder=tmp_path)
     for name in ("other", "list"):

@@ -147,9 +147,11 @@ def test_a_pure_move_does_not_matter(root):
     before = of_chapter(root), of_script(root)
     core = (root / "moe_lib" / "core.py").read_text(encoding="utf-8")
     helper = "def helper(n):\n    return sqrt(n)\n"
-    (root / "moe_lib" / "core.py").write_text(core.replace(helper, "from moe_lib.room.aa.bb import helper\n"))
+    (root / "moe_lib" / "core.py").write_text(
+        core.replace(helper, "from moe_lib.room.aa.bb import helper\n"), encoding="utf-8"
+    )
     (root / "moe_lib" / "room" / "aa").mkdir()
-    (root / "moe_lib" / "room" / "aa" / "bb.py").write_text("from math import sqrt\n\n\n" + helper)
+    (root / "moe_lib" / "room" / "aa" / "bb.py").write_text("from math import sqrt\n\n\n" + helper, encoding="utf-8")
     (root / "moe_lib" / "assets").mkdir()
     (root / "moe_lib" / "room" / "weights" / "best.safetensors").rename(
         root / "moe_lib" / "assets" / "best.safetensors"
@@ -194,9 +196,9 @@ def test_every_way_to_import_is_followed(root):
     ]:
         before = of_chapter(root, code)
         source = (root / "moe_lib" / "core.py").read_text(encoding="utf-8")
-        (root / "moe_lib" / "core.py").write_text(source.replace("sqrt(n)", "sqrt(n) + 1"))
+        (root / "moe_lib" / "core.py").write_text(source.replace("sqrt(n)", "sqrt(n) + 1"), encoding="utf-8")
         assert of_chapter(root, code)["library"] != before["library"], code
-        (root / "moe_lib" / "core.py").write_text(source)
+        (root / "moe_lib" / "core.py").write_text(source, encoding="utf-8")
 
 
 def test_a_fingerprint_is_the_same_on_every_python(root):
@@ -215,8 +217,8 @@ def test_a_chapter_says_why_it_is_stale(root):
     notebook["metadata"]["moe"] = {"fingerprint": provenance.fingerprint(path)}
     path.write_text(json.dumps(notebook), encoding="utf-8")
     assert provenance.stale(path) is None
-    (root / "moe_lib" / "room" / "weights" / "best.safetensors").write_text("others")
-    (root / "book" / "results" / "runs.json").write_text('{"runs": []}')
+    (root / "moe_lib" / "room" / "weights" / "best.safetensors").write_text("others", encoding="utf-8")
+    (root / "book" / "results" / "runs.json").write_text('{"runs": []}', encoding="utf-8")
     assert provenance.stale(path) == "its assets best.safetensors and results runs changed since it was run in full"
 
 
@@ -225,7 +227,7 @@ def test_an_experiment_is_fresh_if_made_or_verified_by_this_code(root):
     assert provenance.stale(path) == "it has never been run, or verified"
 
     def record(**of):
-        (root / "book" / "results" / "x.json").write_text(json.dumps({"provenance": of}))
+        (root / "book" / "results" / "x.json").write_text(json.dumps({"provenance": of}), encoding="utf-8")
 
     record(fingerprint=made)
     assert provenance.stale(path) is None

@@ -75,7 +75,9 @@ def test_what_agrees_is_stamped_once(toy, capsys):
     assert stamp(experiment) is None, "a list changes nothing"
     assert verified(experiment) == 0
     found = stamp(experiment)
-    assert found["comparison"] == "number for number"
+    assert found["repeated"] == [
+        {"config": {"n": 1}, "seed": 0, "comparison": "number for number", "precision": "fp32"}
+    ]
     assert found["processor"] == results.processor()
     assert found["seconds"] >= 0
     assert len(found["date"]) == 10
@@ -87,6 +89,17 @@ def test_what_agrees_is_stamped_once(toy, capsys):
     assert "repeating" not in capsys.readouterr().out
     assert verified(experiment, "--force", "--only", "toy") == 0
     assert "agrees, number for number" in capsys.readouterr().out
+
+
+def test_each_configuration_can_be_repeated_and_all_must_agree(toy):
+    toy().run()
+    experiment = toy("(0.8 +", "(0.8 + 0 +")
+    assert verified(experiment, "--each") == 0
+    assert [run["config"]["n"] for run in stamp(experiment)["repeated"]] == [1, 2]
+    experiment = toy("(0.8 +", '(0.8 + 0.1 * (config["n"] == 2) +')
+    assert verified(experiment, "--each", "--force") == 1
+    assert stale(experiment.script)
+    assert verified(experiment) == 0
 
 
 def test_what_differs_on_the_same_kind_of_processor_is_printed_and_not_stamped(toy, capsys):
@@ -109,7 +122,7 @@ def test_elsewhere_it_may_differ_within_the_spread_of_the_seeds(toy, other, caps
     elsewhere(experiment, **other)
     capsys.readouterr()
     assert verified(experiment) == 0
-    assert stamp(experiment)["comparison"] == "within the spread of 3 seeds"
+    assert stamp(experiment)["repeated"][0]["comparison"] == "within the spread of 3 seeds"
     experiment = toy("SCALE = 1.0", "SCALE = 1.1")
     assert verified(experiment) == 1
     said = capsys.readouterr().out

@@ -2,10 +2,12 @@
 
     python tools/verify.py                  each whose code has changed since it was made or last verified
     python tools/verify.py --only seeds     this one; again, if --force is given
+    python tools/verify.py --each           not the first run of a file alone, but the first of every configuration
     python tools/verify.py --list           which would be repeated, and how long its first run took
 
-What agrees is stamped: the file says when, on what kind of processor and by which comparison. What does not agree is
-printed, and the exit status is 1. It can be stopped and started again: what is stamped is not repeated.
+What agrees is stamped: the file says which runs were repeated, when, on what kind of processor and how they agree. What
+does not agree is printed, and the exit status is 1. It can be stopped and started again: what is stamped is not
+repeated.
 
 Number for number: every number within 1 part in 100,000, every string the same. This is asked of a run of the same kind
 of processor, precision, threads and versions; elsewhere it is tried first, and is enough.
@@ -106,45 +108,55 @@ def _line(name: str, old: Any, new: Any) -> str:
     return f"{name}: recorded {old}, now {'missing' if new is None else new}"
 
 
-def verify(experiment: Experiment) -> bool:
-    """Repeats the first run and stamps the results file if it agrees."""
-    results = load_results(experiment.name, experiment.folder)
-    recorded, made = results["runs"][0], results["provenance"]
-    seeds = [run for run in results["runs"] if run["config"] == recorded["config"]]
-    here = recorded.get("processor") == processor()
-    threads = torch.get_num_threads()
-    if here:
-        torch.set_num_threads(_threads(recorded["device"], threads))
-    print(
-        f"{experiment.name}: repeating {recorded['config']}, seed {recorded['seed']}, which took "
-        f"{recorded['seconds']:.0f} s as recorded",
-        flush=True,
+def verify(experiment: Experiment, each: bool = False) -> bool:
+    """Repeats the first run, or with `each` that of every configuration, and stamps the results file if all agree."""
+    results, this_code, start = (
+        load_results(experiment.name, experiment.folder),
+        fingerprint(experiment.script),
+        time.time(),
     )
-    this_code, start = fingerprint(experiment.script), time.perf_counter()
-    try:
-        repeated = experiment.repeat(recorded["config"], recorded["seed"])
-        same_device = recorded["device"] == device_name(torch.device("cpu"))
-    finally:
-        torch.set_num_threads(threads)
-    seconds = time.perf_counter() - start
-    exact = here and same_device and recorded.get("precision") == repeated.get("precision")
-    exact = exact and _deciding(made["versions"]) == _deciding(versions())
-    agreed, differ = compare(recorded, repeated, seeds, exact)
-    if agreed is None:
-        print(f"{experiment.name}: DIFFERS, after {seconds:.0f} s", *differ, sep="\n    ", flush=True)
+    firsts = [
+        run for i, run in enumerate(results["runs"]) if run["config"] not in [r["config"] for r in results["runs"][:i]]
+    ]
+    verdicts = [repeat(experiment, run, results) for run in (firsts if each else firsts[:1])]
+    if None in verdicts:
         return False
     stamp = {
         "date": date.today().isoformat(),
-        "comparison": agreed,
+        "repeated": verdicts,
         "processor": processor(),
-        "precision": repeated.get("precision", "unknown"),
         "versions": versions(),
-        "seconds": round(seconds, 1),
+        "seconds": round(time.time() - start, 1),
         "fingerprint": this_code,
     }
     stamp_results(experiment.name, stamp, experiment.folder)
-    print(f"{experiment.name}: agrees, {agreed}, after {seconds:.0f} s", flush=True)
     return True
+
+
+def repeat(experiment: Experiment, recorded: dict, results: dict) -> dict | None:
+    """Repeats one run and says how it agrees with the recorded one; None, and what differs in print, if it does not."""
+    seeds = [run for run in results["runs"] if run["config"] == recorded["config"]]
+    here, threads = recorded.get("processor") == processor(), torch.get_num_threads()
+    if here:
+        torch.set_num_threads(_threads(recorded["device"], threads))
+    name, what = experiment.name, f"{recorded['config']}, seed {recorded['seed']}"
+    print(f"{name}: repeating {what}, which took {recorded['seconds']:.0f} s as recorded", flush=True)
+    start = time.perf_counter()
+    try:
+        repeated = experiment.repeat(recorded["config"], recorded["seed"])
+        alike = recorded["device"] == device_name(torch.device("cpu"))
+    finally:
+        torch.set_num_threads(threads)
+    seconds = time.perf_counter() - start
+    exact = here and alike and recorded.get("precision") == repeated.get("precision")
+    exact = exact and _deciding(results["provenance"]["versions"]) == _deciding(versions())
+    agreed, differ = compare(recorded, repeated, seeds, exact)
+    if agreed is None:
+        print(f"{name}: DIFFERS, after {seconds:.0f} s", *differ, sep="\n    ", flush=True)
+        return None
+    print(f"{name}: agrees, {agreed}, after {seconds:.0f} s", flush=True)
+    of = {"config": recorded["config"], "seed": recorded["seed"]}
+    return of | {"comparison": agreed, "precision": repeated.get("precision", "unknown")}
 
 
 def _deciding(made_with: dict[str, str]) -> dict[str, str]:
@@ -162,6 +174,7 @@ def main(known: dict[str, Experiment] | None = None, arguments: list[str] | None
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", metavar="NAME", help="these results files; all unless given")
     parser.add_argument("--force", action="store_true", help="those too whose code has not changed")
+    parser.add_argument("--each", action="store_true", help="repeat one run of every configuration")
     parser.add_argument("--list", action="store_true", help="say what would be done, and do nothing")
     asked = parser.parse_args(arguments)
     known = experiments() if known is None else known
@@ -180,7 +193,7 @@ def main(known: dict[str, Experiment] | None = None, arguments: list[str] | None
         else:
             print(f"{name}: {reason}")
             try:
-                agrees = verify(experiment)
+                agrees = verify(experiment, asked.each)
             except Exception:  # the others are repeated all the same
                 print(f"{name}: CANNOT BE REPEATED\n{traceback.format_exc()}", flush=True)
                 agrees = False

@@ -1,19 +1,20 @@
 """The page of the library: complete, readable, and linked both ways with the chapters."""
 
+import json
 import re
+import sys
 from inspect import ismodule
-from pathlib import Path
+from types import ModuleType
 
-import library
-import nbformat
+import freshness
 import pytest
 from bs4 import BeautifulSoup
-from nbformat.v4 import new_code_cell, new_notebook
+from moe_book import library
+from visits import HTML
 
 import moe_lib
-from moe_lib.teaching import provenance
 
-HTML = provenance.BOOK / "_build" / "html"
+CHAPTERS = ["02_two_parabolas", "03_kmeans", "intro"]
 
 
 @pytest.fixture(scope="module")
@@ -23,62 +24,115 @@ def page() -> BeautifulSoup:
     return BeautifulSoup(path.read_text("utf-8"), "html.parser").select_one("article.bd-article")
 
 
-def test_the_readme_names_every_module_once():
-    named = [module for modules, _ in library.groups() for module in modules]
-    assert sorted(named) == sorted(p.stem for p in (provenance.ROOT / "moe_lib").glob("*.py") if p.stem != "__init__")
-
-
-def test_every_public_name_has_its_entry(page):
-    entries = {entry["id"] for entry in page.select("dt[id]")}
-    assert {f"moe_lib.{name}" for name in moe_lib.__all__ if not ismodule(getattr(moe_lib, name))} <= entries
-    assert {"moe_lib.plots.color", "moe_lib.exercises.check"} <= entries, "modules that export no names show their own"
+def test_every_public_name_has_its_entry_and_every_module_its_job(page):
+    shown = {entry["id"] for entry in page.select("dt[id]")}
+    assert set(library.entries()) <= shown
+    told = [value for value in library.entries().values()]
+    exported = [getattr(moe_lib, name) for name in moe_lib.__all__]
+    assert [value for value in exported if callable(value) and not any(value is one for one in told)] == []
+    modules = [name for _, names in library.rooms(freshness.ROOT / "moe_lib") for name in names]
+    assert len(modules) > 20 and [name for name in modules if len(library.job(name)) < 20] == []
+    assert [heading.get_text() for heading in page.select("h3 .pre")] == [name.rpartition(".")[2] for name in modules]
 
 
 def test_every_chapter_that_a_docstring_names_is_a_link(page):
-    text = page.get_text(" ", strip=True)
+    text = " ".join(entry.get_text(" ", strip=True) for entry in page.select("section > dl.py"))
     named = [number for pair in re.findall(r"[Cc]hapters? (\d+)(?: and (\d+))?", text) for number in pair if number]
-    links = [link for link in page.select("a:has(> .doc)") if re.fullmatch(r"([Cc]hapters? )?\d+", link.get_text())]
-    assert len(links) == len([number for number in named if library.chapter(number)]) > 10
+    written = [number for number in named if list(freshness.BOOK.glob(f"0{number}_*.ipynb"))]
+    links = [
+        link for link in page.select("dl.py a:has(> .doc)") if re.fullmatch(r"([Cc]hapters? )?\d+", link.get_text())
+    ]
+    assert len(links) == len(written) > 10
 
 
-@pytest.mark.parametrize(
-    ("doc", "rst"),
-    [
-        ("Mean of the batch:  w · Var_i( Σ_b p_i ).", "Mean of the batch: ``w · Var_i( Σ_b p_i )``."),
-        ("VAEs with  l(x) = -ELBO(x), in nats per image.", "VAEs with ``l(x) = -ELBO(x)``, in nats per image."),
-        ("At first:  p = f(T),  with T falling in a line.", "At first: ``p = f(T)``, with T falling in a line."),
-        ("p* of *one* x_i_, |E|; ``a*b``.", r"p\* of *one* x\_i\_, \|E\|; ``a*b``."),
-        ("See `fit` and `counts`.", "See :py:obj:`fit <moe_lib.fit>` and ``counts``."),
-        ("Chapters 2 and 3.", ":doc:`Chapters 2 <02_two_parabolas>` and :doc:`3 <03_kmeans>`."),
-        ("In chapter 99.", "In chapter 99."),
-        ("(arXiv:1701.06538, eq. 7)", "(`arXiv:1701.06538 <https://arxiv.org/abs/1701.06538>`__, eq. 7)"),
-        (":param num_experts: E.", r":param num_experts: \E."),
-        (":param x_i: y_j of `fit`", r":param x_i: y\_j of :py:obj:`fit <moe_lib.fit>`"),
-        ("total = Σ_i p_i  +  b(p)", "::\n\n   total = Σ_i p_i  +  b(p)"),
-        ("encoder   q = f(x)\nwith      z = 1", "::\n\n   encoder   q = f(x)\n   with      z = 1"),
-    ],
-)
-def test_docstrings_become_what_they_mean(doc, rst):
-    assert "\n".join(library.translate(doc.splitlines())).strip() == rst
+def test_docstrings_become_what_they_mean():
+    for doc, rst in {
+        "Chapters 2 and 3.": ":doc:`Chapters 2 <02_two_parabolas>` and :doc:`3 <03_kmeans>`.",
+        "In chapter 99, and 3 others.": "In chapter 99, and 3 others.",
+        "As chapter\n2 has it": "As :doc:`chapter\n2 <02_two_parabolas>` has it",
+        "(arXiv:1701.06538, eq. 7)": "(`arXiv:1701.06538 <https://arxiv.org/abs/1701.06538>`__, eq. 7)",
+        "|E| of `fit`": r"\|E\| of `fit`",
+        "Text.\n\ntotal = Σ_i p_i  +  b(p|x)\n\nText.": "Text.\n\n::\n\n   total = Σ_i p_i  +  b(p|x)\n\nText.",
+        "encoder   q = f(x)\nwith      z = 1": "::\n\n   encoder   q = f(x)\n   with      z = 1",
+        "A sum over them:  w · Σ_b p_i.": "A sum over them:  w · Σ_b p_i.",
+        ":param x:  y  z": ":param x:  y  z",
+    }.items():
+        assert library.translate(doc, CHAPTERS) == rst
+
+
+PACKAGE = {
+    "__init__.py": '"""The core. More."""\nfrom fake_lib.b import shown\n',
+    "a.py": '"""All that is\ndocumented. Of a."""\ndef told():\n    """Told."""\ndef untold(): ...\n'
+    'def _hidden():\n    """No."""\n',
+    "b.py": '"""What is exported."""\ndef shown(): ...\nclass Other:\n    """Not exported."""\n',
+    "_c.py": "raise ImportError\n",
+    "room/__init__.py": '"""A room."""\nfrom fake_lib.room.d import Thing\n',
+    "room/d.py": '"""Things: and more."""\nclass Thing: ...\n',
+    "data/file.txt": "",
+}
+
+
+def test_a_package_is_walked_the_core_first_and_names_are_told_where_they_are_exported(tmp_path, monkeypatch):
+    root = tmp_path / "fake_lib"
+    for name, text in PACKAGE.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert list(library.rooms(root)) == [
+        ("fake_lib", ["fake_lib.a", "fake_lib.b"]),
+        ("fake_lib.room", ["fake_lib.room.d"]),
+    ]
+    assert list(library.entries(root)) == ["fake_lib.a.told", "fake_lib.shown", "fake_lib.room.Thing"]
+    text = library.reference(root, {"1_one": ["fake_lib.shown"], "2_two": ["fake_lib.shown", "fake_lib.room.Thing"]})
+    lines = [line for line in text.split("\n") if line and not line.startswith("```")]
+    assert lines == [
+        "## `fake_lib`", "The core.",
+        "### `a`", "All that is", "documented.", ".. autofunction:: fake_lib.a.told",
+        "### `b`", "What is exported.", ".. autofunction:: fake_lib.shown", "   Used in :doc:`1_one`, :doc:`2_two`.",
+        "## `fake_lib.room`", "A room.",
+        "### `d`", "Things: and more.", ".. autoclass:: fake_lib.room.Thing", "   :members:",
+        "   Used in :doc:`2_two`.",
+    ]  # fmt: skip
+    for name in [name for name in sys.modules if name.startswith("fake_lib")]:
+        del sys.modules[name]
 
 
 def test_what_a_chapter_uses_is_read_from_its_code(tmp_path):
     cells = [
-        "%pip install x\nimport moe_lib as moe\nfrom moe_lib import Manager, plots",
-        "KMeans().fit(x)\nmoe.purity(a, b)\nplots.color(1)",
+        "if x:\n    %pip install x\nimport moe_lib as moe\nfrom moe_lib import Manager, plots as drawn",
+        "from moe_lib.strokes import strokes\nfrom sklearn.cluster import KMeans\nKMeans().fit(x)",
+        "moe.purity(a, b)\ndrawn.color(1)\nother.balance(1)",
     ]
-    nbformat.write(new_notebook(cells=[new_code_cell(code) for code in cells]), tmp_path / "x.ipynb")
-    assert library.uses(tmp_path / "x.ipynb") == {"moe_lib.Manager", "moe_lib.purity", "moe_lib.plots.color"}
+    book = {"cells": [{"cell_type": "code", "source": code} for code in cells]}
+    (tmp_path / "x.ipynb").write_text(json.dumps(book), "utf-8")
+    used = [library.entries()[name] for name in library.uses(tmp_path / "x.ipynb")]
+    assert {value.__name__ for value in used} == {"Manager", "color", "strokes", "purity"}
 
 
-@pytest.mark.parametrize("path", provenance.chapters(), ids=lambda path: path.stem)
-def test_chapters_and_library_lead_to_one_another(path: Path, page):
-    soup = BeautifulSoup((HTML / f"{path.stem}.html").read_text("utf-8"), "html.parser")
-    there = {link["href"].partition("#")[2] for link in soup.select(".library-names a")}
-    used_in = {
-        entry["id"]
-        for entry in page.select("dt[id]")
-        for line in entry.parent.select("dd > p")
-        if line.get_text().startswith("Used in") and line.select_one(f"a[href='{path.stem}.html']")
-    }
-    assert there == used_in == library.uses(path) != set()
+def test_names_have_one_order():
+    """Those that differ in capitals only, too: moe_lib.Strokes, moe_lib.strokes."""
+    found = {path.stem: library.uses(path) for path in freshness.chapters()}
+    assert any(len({name.lower() for name in names}) < len(names) for names in found.values()), (
+        "nothing to be told apart"
+    )
+    assert all(names == sorted(sorted(names), key=str.lower) for names in found.values())
+
+
+def test_chapters_and_library_lead_to_one_another(page):
+    for path in freshness.chapters():
+        soup = BeautifulSoup((HTML / f"{path.stem}.html").read_text("utf-8"), "html.parser")
+        there = {link["href"].partition("#")[2] for link in soup.select(".library-names a")}
+        used_in = {
+            entry["id"]
+            for entry in page.select("dt[id]")
+            for line in entry.parent.select("dd > p")
+            if line.get_text().startswith("Used in") and line.select_one(f"a[href='{path.stem}.html']")
+        }
+        assert there == used_in == set(library.uses(path)) != set(), path.stem
+
+
+def test_links_in_docstrings_lead_somewhere(page):
+    """`fit` in a docstring is a link, from every room."""
+    linked = {link["href"].partition("#")[2] for link in page.select("dd a.reference.internal[href^='#']")}
+    assert len(linked & set(library.entries())) > 10
+    assert not any(isinstance(value, ModuleType) or ismodule(value) for value in library.entries().values())

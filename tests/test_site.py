@@ -4,23 +4,16 @@ Each check is a function from pages to a list of what is wrong with them, so tha
 page: a check that cannot fail would be worth nothing.
 """
 
+import base64
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import browser
 import pytest
 from bs4 import BeautifulSoup
-
-HTML = Path(__file__).resolve().parent.parent / "book" / "_build" / "html"
-
-PHONE = {"width": 390, "height": 844}
-DESKTOP = {"width": 1440, "height": 900}
-
-# Raw TeX that no one typeset: \( or \[, a display, an environment, or $ around a command.
-RAW_TEX = r"\\\(|\\\[|\$\$|\\begin\{|\$[^$\n]*\\[a-zA-Z]+[^$\n]*\$"
+from visits import DESKTOP, HTML, PHONE, Visit, look_at, recorded_page
 
 
 @dataclass
@@ -135,87 +128,6 @@ def test_nothing_is_fetched_from_another_host(pages):
 # --- What a browser shows, from file:// -----------------------------------------------------------------------------
 
 
-@dataclass
-class Visit:
-    """What a browser saw of one page."""
-
-    name: str
-    requests: list[str] = field(default_factory=list)  # to anything but files
-    errors: list[str] = field(default_factory=list)
-    formulas: int = 0
-    typeset: int = 0
-    math_errors: list[str] = field(default_factory=list)
-    raw_tex: list[str] = field(default_factory=list)
-    width: dict[str, int] = field(default_factory=dict)  # of the page on a phone, by mode
-    distorted: list[str] = field(default_factory=list)  # figures on a phone
-    transparent: list[str] = field(default_factory=list)  # figures in dark mode
-
-
-LOOK_FOR_RAW_TEX = """pattern => {
-  const skip = "pre, code, script, style, textarea, mjx-container";
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  const found = [];
-  for (let node; (node = walker.nextNode());) {
-    const match = node.data.match(new RegExp(pattern));
-    if (match && !node.parentElement.closest(skip)) found.push(node.data.trim().slice(0, 80));
-  }
-  return found;
-}"""
-
-LOOK_FOR_TRANSPARENT_FIGURES = """() => [...document.querySelectorAll(".bd-article .cell_output img")]
-  .filter(image => /^transparent$|, 0\\)$/.test(getComputedStyle(image).backgroundColor))
-  .map(image => image.getAttribute("src").slice(0, 60))"""
-
-
-LOOK_FOR_DISTORTED_FIGURES = """() => [...document.querySelectorAll(".bd-article .cell_output img")]
-  .filter(image => Math.abs(image.width / image.naturalWidth * image.naturalHeight - image.height) > 2)
-  .map(image => image.getAttribute("src").slice(0, 60))"""
-
-
-def recorded_page(chromium, visit: Visit, **settings):
-    """A new page whose errors and non-file requests end up in `visit`; the requests go nowhere."""
-    context = chromium.new_context(service_workers="block", **settings)
-    context.set_default_timeout(20_000)
-
-    def stop(route):
-        visit.requests.append(route.request.url)
-        route.abort()
-
-    context.route(re.compile(r"^(?!file:|data:|blob:)"), stop)
-    page = context.new_page()
-
-    page.on("console", lambda message: visit.errors.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: visit.errors.append(str(error)))
-    return page
-
-
-def look_at(chromium, path: Path) -> Visit:
-    """Open a page on a desk and on a phone, by day and by night."""
-    visit = Visit(path.name)
-    page = recorded_page(chromium, visit, viewport=DESKTOP, color_scheme="light")
-    page.goto(path.as_uri())
-    browser.settle(page)
-    visit.formulas = page.locator(".math").count()
-    visit.typeset = page.locator(".math mjx-container").count()
-    visit.math_errors = page.locator("mjx-merror, [data-mjx-error]").all_inner_texts()
-    visit.raw_tex = page.evaluate(LOOK_FOR_RAW_TEX, RAW_TEX)
-    page.set_viewport_size(PHONE)
-    page.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
-    visit.distorted = page.evaluate(LOOK_FOR_DISTORTED_FIGURES)
-    for mode in ("light", "dark"):
-        page.evaluate("mode => document.documentElement.dataset.theme = mode", mode)
-        visit.width[mode] = page.evaluate("document.documentElement.scrollWidth")
-    visit.transparent = page.evaluate(LOOK_FOR_TRANSPARENT_FIGURES)
-    page.context.close()
-    return visit
-
-
-@pytest.fixture(scope="module")
-def visits(pages, chromium) -> list[Visit]:
-    shown = [page for page in pages if page.soup.find("h1")]  # index.html only leads to the first page
-    return [look_at(chromium, page.path) for page in shown]
-
-
 def requests(visits: list[Visit]) -> list[str]:
     return [f"{visit.name} asks {url}" for visit in visits for url in visit.requests]
 
@@ -247,13 +159,17 @@ def distorted_figures(visits: list[Visit]) -> list[str]:
     return [f"{visit.name}: {src} is squeezed on a phone" for visit in visits for src in visit.distorted]
 
 
+def whole_fonts(visits: list[Visit]) -> list[str]:
+    return [f"{visit.name} loads all of {family}" for visit in visits for family in visit.whole_fonts]
+
+
 def see_through_figures(visits: list[Visit]) -> list[str]:
     return [f"{visit.name}: {src} has no background in dark mode" for visit in visits for src in visit.transparent]
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize(
-    "check", [requests, console_errors, raw_math, overflows, distorted_figures, see_through_figures]
+    "check", [requests, console_errors, raw_math, overflows, distorted_figures, see_through_figures, whole_fonts]
 )
 def test_in_a_browser(visits, check):
     assert not (wrong := check(visits)), "\n".join(wrong)
@@ -299,7 +215,8 @@ def test_the_switch_turns_the_book_dark(pages, chromium):
 
 BROKEN = """<!doctype html><html data-theme="light"><body class="bd-article">
 <link rel="stylesheet" href="https://fonts.example/css"><link rel="canonical" href="https://book.example/">
-<style>body { background: url(https://images.example/paper.png) }</style>
+<style>body { background: url(https://images.example/paper.png); font-family: Whole }
+@font-face { font-family: Whole; src: url(FONT) }</style>
 <script src="https://cdn.example/mathjax.js"></script>
 <a href="nowhere.html">a</a> <a href="#nothing">b</a> <a href="broken.html#here">fine</a> <a href="https://a.example">fine</a>
 <h1 id="here">Broken</h1><meta http-equiv="Refresh" content="9; url=gone.html">
@@ -312,10 +229,15 @@ src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="
 </body></html>"""
 
 
+ICONS = HTML.parents[1] / "_static" / "icons.css"
+
+
 @pytest.fixture
 def broken(tmp_path) -> Page:
     path = tmp_path / "broken.html"
-    path.write_text(BROKEN)
+    font = base64.b64decode(re.search(r"font/woff2;base64,([^\"]+)", ICONS.read_text("utf-8"))[1])
+    (tmp_path / "whole.woff2").write_bytes(font)
+    path.write_text(BROKEN.replace("FONT", "whole.woff2"))
     return Page.read(path)
 
 
@@ -340,7 +262,7 @@ def test_remote_parts_are_found(broken):
 
 @pytest.mark.browser
 def test_what_a_browser_sees_of_a_broken_page_is_found(broken, chromium):
-    visit = look_at(chromium, broken.path)
+    (visit,) = look_at(chromium, [broken.path])
     assert {urlsplit(url).hostname for url in visit.requests} >= {"cdn.example", "fonts.example", "images.example"}
     assert any("oops" in line for line in console_errors([visit]))
     assert any("boom" in line for line in console_errors([visit]))
@@ -348,3 +270,4 @@ def test_what_a_browser_sees_of_a_broken_page_is_found(broken, chromium):
     assert len(overflows([visit])) == 2
     assert len(distorted_figures([visit])) == 1
     assert len(see_through_figures([visit])) == 1
+    assert whole_fonts([visit]) == ["broken.html loads all of Whole"]

@@ -19,7 +19,6 @@ window.addEventListener("beforeprint", () => {
   document.documentElement.dataset.theme = "light";
 });
 window.addEventListener("afterprint", () => {
-  if (!before) return;
-  before.folded.forEach((details) => { details.open = false; });
-  document.documentElement.dataset.theme = before.theme;
+  before?.folded.forEach((details) => { details.open = false; });
+  if (before) document.documentElement.dataset.theme = before.theme;
 });

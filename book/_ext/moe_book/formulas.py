@@ -28,8 +28,7 @@ def _mathjax() -> MiniRacer:
     engine = MiniRacer()
     atexit.register(engine.close)  # while its thread can still answer
     scripts = {path.relative_to(MATHJAX).as_posix(): path.read_text("utf-8") for path in MATHJAX.rglob("*.js")}
-    engine.eval(f"const FILES = {json.dumps(scripts)};")
-    engine.eval(Path(__file__).with_name("typeset.js").read_text("utf-8"))
+    engine.eval(f"const FILES = {json.dumps(scripts)}; {Path(__file__).with_name('typeset.js').read_text('utf-8')}")
     engine.eval("ready").get(timeout=600)
     return engine
 
@@ -37,7 +36,9 @@ def _mathjax() -> MiniRacer:
 @cache
 def typeset(tex: str, display: bool) -> str:
     """A formula as HTML; `display` gives it a line of its own."""
-    return _mathjax().call("typeset", tex, display)
+    html = _mathjax().call("typeset", tex, display)
+    # What is too wide for a phone scrolls, by keyboard too, and without a script in the page.
+    return html.replace(" ", ' tabindex="0" role="group" aria-label="formula" ', 1) if display else html
 
 
 def _visit(writer: HTML5Translator, node: nodes.math | nodes.math_block) -> None:

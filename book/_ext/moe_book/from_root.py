@@ -1,4 +1,4 @@
-"""Lets `jupyter-book build .`, at the root of the repository, build what is in book/, by the settings that are there."""
+"""Lets `jupyter-book build .`, at the root of the repository, build book/ by the settings that are there."""
 
 from pathlib import Path
 

@@ -11,9 +11,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
-from inspect import ismodule
 from pathlib import Path
-from pydoc import locate
 from textwrap import indent
 
 from docutils import nodes
@@ -39,34 +37,30 @@ def job(name: str) -> str:
     return re.split(r"(?<=\.)\s|\n\n", (import_module(name).__doc__ or "").strip())[0]
 
 
-def public(module: str) -> list[str]:
-    """Full names of what a module gives to readers: what its package exports of it, or else all that is documented."""
-    own = {
-        n: v for n, v in vars(import_module(module)).items() if getattr(v, "__module__", "") == module and n[0] != "_"
-    }
+def public(module: str) -> dict[str, object]:
+    """What a module gives to readers: what its package exports of it, or else all that is documented."""
+    shown = {n: v for n, v in vars(import_module(module)).items() if n[0] != "_"}
+    own = {n: v for n, v in shown.items() if getattr(v, "__module__", "") == module}
     package = module.rpartition(".")[0]
-    exported = [f"{package}.{n}" for n, v in own.items() if getattr(import_module(package), n, None) is v]
-    return exported or [f"{module}.{n}" for n, v in own.items() if getattr(v, "__doc__", None)]
+    exported = {f"{package}.{n}": v for n, v in own.items() if getattr(import_module(package), n, None) is v}
+    return exported or {f"{module}.{n}": v for n, v in own.items() if getattr(v, "__doc__", None)}
 
 
 @cache
 def entries(root: Path = ROOT / "moe_lib") -> dict[str, object]:
     """What the page has an entry for."""
-    return {name: locate(name) for _, modules in rooms(root) for module in modules for name in public(module)}
+    return {name: value for _, modules in rooms(root) for module in modules for name, value in public(module).items()}
 
 
 def uses(path: Path) -> list[str]:
     """The entries that the code of a chapter imports, or calls by their module."""
     cells = [cell for cell in json.loads(path.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
     code = "\n".join("".join(cell["source"]) for cell in cells)
-    tree, meant = ast.parse(re.sub(r"(?m)^(\s*)[%!][a-z].*$", r"\1pass", code)), {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            package = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
-            meant |= {alias.asname or alias.name: package + alias.name for alias in node.names}
+    tree, scope = ast.parse(re.sub(r"(?m)^(\s*)[%!][a-z].*$", r"\1pass", code)), {}
+    imports = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    exec("\n".join(line for line in imports if "moe_lib" in line), scope)
     parts = [ast.unparse(node).rpartition(".") for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
-    names = {*meant.values(), *(f"{meant[module]}.{name}" for module, _, name in parts if module in meant)}
-    used = [locate(name) for name in names if name.startswith("moe_lib.")]
+    used = [*scope.values(), *(getattr(scope[module], name, None) for module, _, name in parts if module in scope)]
     found = [name for name, value in entries().items() if any(value is one for one in used)]
     return sorted(found, key=lambda name: (name.lower(), name))
 
@@ -78,8 +72,8 @@ def reference(root: Path, readers: dict[str, list[str]]) -> str:
         text += [f"## `{room}`", "", job(room), ""]
         for module in modules:
             text += [f"### `{module.rpartition('.')[2]}`", "", job(module), ""]
-            for name in public(module):
-                kind = "class" if isinstance(locate(name), type) else "function"
+            for name, value in public(module).items():
+                kind = "class" if isinstance(value, type) else "function"
                 where = ", ".join(f":doc:`{page}`" for page, names in readers.items() if name in names)
                 text += ["```{eval-rst}", f".. auto{kind}:: {name}", *(["   :members:"] if kind == "class" else []), ""]
                 text += [*([f"   Used in {where}."] if where else []), "```", ""]
@@ -87,25 +81,24 @@ def reference(root: Path, readers: dict[str, list[str]]) -> str:
 
 
 def translate(text: str, pages: list[str]) -> str:
-    """A docstring with links to the chapters and papers that it names, and lines that are spaced out as they stand."""
-    chapters = {page.split("_")[0].lstrip("0"): page for page in sorted(pages) if re.match(r"\d+_", page)}
+    """A docstring with links to the chapters and papers that it names; lines of formulas stand as they are typed."""
+    chapters = {page.split("_")[0].lstrip("0"): page for page in pages if re.match(r"\d+_", page)}
 
-    def link(match: re.Match) -> str:
-        return f":doc:`{match[0]} <{chapters[match[2]]}>`" if match[2] in chapters else match[0]
+    def link(word: str, number: str) -> str:
+        return f":doc:`{word}{number} <{chapters[number]}>`" if number in chapters else f"{word}{number}"
 
-    text = re.sub(r"\b([Cc]hapters?\s)(\d+)", link, text)
-    text = re.sub(r"(>`(?:,\s|\sand\s))()(\d+)\b", lambda m: m[1] + link(re.match(r"()(\d+)", m[3])), text)
-    text = re.sub(r"\barXiv:(\d{4}\.\d{4,5})", r"`arXiv:\1 <https://arxiv.org/abs/\1>`__", text)
-    paragraphs = text.split("\n\n")
-    return "\n\n".join(
-        "::\n\n" + indent(part, "   ") if spaced_out(part) else part.replace("|", r"\|") for part in paragraphs
+    def formulas(part: str) -> bool:
+        lines = part.split("\n")
+        return all(re.search(r"^[^:.].* {2,}\S", line) and not re.search(r"(\b[a-z]{2,} ){2}", line) for line in lines)
+
+    text = re.sub(
+        r"\b([Cc]hapters?\s)(\d+)(?:(\sand\s)(\d+))?\b",
+        lambda found: link(found[1], found[2]) + (found[3] + link("", found[4]) if found[3] else ""),
+        text,
     )
-
-
-def spaced_out(paragraph: str) -> bool:
-    """Are these lines formulas, with spaces to set their parts apart?"""
-    lines = paragraph.split("\n")
-    return all(re.search(r"^[^:.].* {2,}\S", line) and not re.search(r"(\b[a-z]{2,} ){2}", line) for line in lines)
+    text = re.sub(r"\barXiv:(\d{4}\.\d{4,5})", r"`arXiv:\1 <https://arxiv.org/abs/\1>`__", text)
+    parts = [f"::\n\n{indent(p, '   ')}" if formulas(p) else p.replace("|", r"\|") for p in text.split("\n\n")]
+    return "\n\n".join(parts)
 
 
 def _write(app: Sphinx, docname: str, source: list[str]) -> None:
@@ -120,13 +113,11 @@ def _translate(app: Sphinx, what: str, name: str, obj: object, options: object, 
 
 def _find(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.Element) -> nodes.Element | None:
     """A name that a docstring gives without its package, if there is one such entry. (Modules have none.)"""
-    if ismodule(locate(node["reftarget"])):
+    if node["reftarget"] in sys.modules:
         return text
-    objects = env.domains["py"].objects
-    found = [entry for full, entry in objects.items() if full.endswith(f".{node['reftarget']}")]
-    return (
-        make_refnode(app.builder, node["refdoc"], found[0].docname, found[0].node_id, text) if len(found) == 1 else None
-    )
+    found = [entry for name, entry in env.domains["py"].objects.items() if name.endswith(f".{node['reftarget']}")]
+    place = found[0] if len(found) == 1 else None
+    return place and make_refnode(app.builder, node["refdoc"], place.docname, place.node_id, text)
 
 
 def _link_back(app: Sphinx, doctree: nodes.document) -> None:

@@ -1,7 +1,7 @@
 """Leaves a page little to load before it is drawn, on a slow phone too; _templates/layout.html does the rest.
 
-One stylesheet is asked for, not nine; scripts wait for the text; what no page uses is not loaded. Pictures load when they
-come near, and have their room from the start.
+One stylesheet is asked for, not nine; scripts wait for the text; what no page uses is not loaded. Pictures load when
+they come near, and have their room from the start.
 """
 
 import base64
@@ -26,9 +26,12 @@ PICTURE = re.compile(
 
 def join(out: Path, names: list[str]) -> None:
     """Writes one stylesheet of several, and a checksum of it into the pages that name it."""
-    texts = {name: (out / name).read_text("utf-8") for name in names}  # below, addresses are told from another folder
-    texts = {n: t if "/styles/" in n else re.sub(r"url\((?![\"']?data:)", "url(../", t) for n, t in texts.items()}
-    css = "\n".join(f"/* {name} */\n{text}" for name, text in texts.items()).encode()
+    css = b""
+    for name in names:
+        text = (out / name).read_text("utf-8")
+        if "/styles/" not in name:  # what it refers to has another address from there
+            text = re.sub(r"url\((?![\"']?data:)([\"']?)", r"url(\1../", text)
+        css += f"/* {name} */\n{text}\n".encode()
     (out / JOINED).write_bytes(css)
     version = hashlib.sha256(css).hexdigest()[:8]
     for page in out.glob("*.html"):

@@ -40,8 +40,7 @@ def describe(doctree: nodes.document) -> str:
 
 def running_time(run: dict) -> str:
     """A recorded run in words."""
-    seconds = run["seconds"]
-    time = f"{seconds / 60:.0f} minutes" if seconds >= 90 else f"{seconds:.0f} seconds"
+    time = f"{run['seconds'] / 60:.0f} minutes" if run["seconds"] >= 90 else f"{run['seconds']:.0f} seconds"
     return f"running time about {time} ({run['device'].replace('cpu', 'CPU')})"
 
 

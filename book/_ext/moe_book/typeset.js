@@ -19,12 +19,4 @@ function run(name) {
 run("startup.js");
 const ready = MathJax.startup.promise.then(() => true);
 
-function typeset(tex, display) {
-  const { adaptor } = MathJax.startup, formula = MathJax.tex2svg(tex, { display });
-  if (display) {
-    // What is too wide for a phone scrolls, by keyboard too, and without a script in the page.
-    const reachable = { tabindex: "0", role: "group", "aria-label": "formula" };
-    for (const [name, value] of Object.entries(reachable)) adaptor.setAttribute(formula, name, value);
-  }
-  return adaptor.outerHTML(formula);
-}
+const typeset = (tex, display) => MathJax.startup.adaptor.outerHTML(MathJax.tex2svg(tex, { display }));

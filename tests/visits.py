@@ -1,0 +1,133 @@
+"""What a browser sees of the built book: each page is opened once, by day and by night, on a desk and on a phone."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import axe_playwright_python
+import browser
+
+HTML = Path(__file__).resolve().parent.parent / "book" / "_build" / "html"
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
+
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1440, "height": 900}
+PATIENCE = 300_000  # milliseconds, for a busy machine
+THEME_NOTICES_A_NEW_SIZE = 500  # milliseconds: then what scrolls can be reached with the keyboard
+TABS = 4  # at a time: each is a process of the browser, and they compute side by side
+
+# Each rule of axe-core once for what it depends on: modes differ in colours, and sizes in everything else.
+ALL: dict = {}
+COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
+ALL_ELSE = {"rules": {"color-contrast": {"enabled": False}}}
+
+# Raw TeX that no one typeset: \( or \[, a display, an environment, or $ around a command.
+RAW_TEX = r"\\\(|\\\[|\$\$|\\begin\{|\$[^$\n]*\\[a-zA-Z]+[^$\n]*\$"
+
+
+@dataclass
+class Visit:
+    """What a browser saw of one page."""
+
+    name: str
+    requests: list[str] = field(default_factory=list)  # to anything but files
+    errors: list[str] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)  # of axe-core's rules
+    formulas: int = 0
+    typeset: int = 0
+    math_errors: list[str] = field(default_factory=list)
+    raw_tex: list[str] = field(default_factory=list)
+    whole_fonts: list[str] = field(default_factory=list)  # loaded with all their signs
+    width: dict[str, int] = field(default_factory=dict)  # of the page on a phone, by mode
+    distorted: list[str] = field(default_factory=list)  # figures on a phone
+    transparent: list[str] = field(default_factory=list)  # figures in dark mode
+
+
+LOOK_FOR_RAW_TEX = """pattern => {
+  const skip = "pre, code, script, style, textarea, mjx-container";
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = [];
+  for (let node; (node = walker.nextNode());) {
+    const match = node.data.match(new RegExp(pattern));
+    if (match && !node.parentElement.closest(skip)) found.push(node.data.trim().slice(0, 80));
+  }
+  return found;
+}"""
+
+LOOK_FOR_WHOLE_FONTS = """() => [...document.fonts]
+  .filter(font => font.status === "loaded" && font.unicodeRange === "U+0-10FFFF").map(font => font.family)"""
+
+# A diagram has ink without paper, which follows the mode by itself.
+LOOK_FOR_TRANSPARENT_FIGURES = """() => [...document.querySelectorAll(".bd-article .cell_output img")]
+  .filter(image => !image.src.endsWith(".svg"))
+  .filter(image => /^transparent$|, 0\\)$/.test(getComputedStyle(image).backgroundColor))
+  .map(image => image.getAttribute("src").slice(0, 60))"""
+
+LOOK_FOR_DISTORTED_FIGURES = """() => [...document.querySelectorAll(".bd-article .cell_output img")]
+  .filter(image => Math.abs(image.width / image.naturalWidth * image.naturalHeight - image.height) > 2)
+  .map(image => image.getAttribute("src").slice(0, 60))"""
+
+
+def recorded_page(chromium, visit: Visit, **settings):
+    """A new page whose errors and non-file requests end up in `visit`; the requests go nowhere."""
+    context = chromium.new_context(service_workers="block", **settings)
+    context.set_default_timeout(PATIENCE)
+
+    def stop(route):
+        visit.requests.append(route.request.url)
+        route.abort()
+
+    context.route(re.compile(r"^(?!file:|data:|blob:)"), stop)
+    page = context.new_page()
+
+    page.on("console", lambda message: visit.errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: visit.errors.append(str(error)))
+    return page
+
+
+def audit(tabs: list[tuple[Visit, object]], mode: str, rules: dict) -> None:
+    """Notes what is wrong with pages as they stand; all of them are at work before the first is waited for."""
+    tabs[0][1].wait_for_timeout(THEME_NOTICES_A_NEW_SIZE)
+    for _, tab in tabs:
+        tab.evaluate("rules => { window.audit = axe.run({...rules, resultTypes: ['violations']}); }", rules)
+    for visit, tab in tabs:
+        visit.violations += [
+            f"{visit.name}, {mode}: {broken['id']} ({broken['impact']}): {node['html'][:120]}\n    "
+            + node["failureSummary"]
+            for broken in tab.evaluate("window.audit")["violations"]
+            for node in broken["nodes"]
+        ]
+
+
+def look_at(chromium, paths: list[Path]) -> list[Visit]:
+    """Opens pages side by side, and unfolds all their details."""
+    tabs = []
+    for path in paths:
+        visit = Visit(path.name)
+        tab = recorded_page(chromium, visit, viewport=DESKTOP, color_scheme="light", reduced_motion="reduce")
+        tab.goto(path.as_uri())
+        tabs.append((visit, tab))
+    for visit, tab in tabs:
+        browser.settle(tab)
+        visit.formulas = tab.locator(".math").count()
+        visit.typeset = tab.locator(".math mjx-container").count()
+        visit.math_errors = tab.locator("mjx-merror, [data-mjx-error]").all_inner_texts()
+        visit.raw_tex = tab.evaluate(LOOK_FOR_RAW_TEX, RAW_TEX)
+        visit.whole_fonts = tab.evaluate(LOOK_FOR_WHOLE_FONTS)
+        tab.evaluate(AXE)
+        tab.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+    audit(tabs, "light", ALL)
+    for visit, tab in tabs:
+        tab.evaluate("document.documentElement.dataset.theme = 'dark'")
+        visit.transparent = tab.evaluate(LOOK_FOR_TRANSPARENT_FIGURES)
+    audit(tabs, "dark", COLOURS)
+    for visit, tab in tabs:
+        tab.set_viewport_size(PHONE)
+        for mode in ("dark", "light"):
+            tab.evaluate("mode => document.documentElement.dataset.theme = mode", mode)
+            visit.width[mode] = tab.evaluate("document.documentElement.scrollWidth")
+        visit.distorted = tab.evaluate(LOOK_FOR_DISTORTED_FIGURES)
+    audit(tabs, "phone", ALL_ELSE)
+    for _, tab in tabs:
+        tab.context.close()
+    return [visit for visit, _ in tabs]

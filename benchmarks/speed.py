@@ -24,10 +24,10 @@ from pathlib import Path
 
 import plain
 import torch
+from moe_lib.results import device_name, save_results
 from torch.utils.flop_counter import FlopCounterMode
 
 from moe_lib import Digits, ImportanceCV2, fit, load_results, mnist, moe_vae, resolve_device
-from moe_lib.results import device_name, save_results
 from moe_lib.training import has_bf16
 
 HERE = Path(__file__)

@@ -6,7 +6,9 @@ import re
 from moe_lib.teaching import provenance
 
 FOLDERS = ("moe_lib", "experiments", "benchmarks", "tools", "tests", "book/_ext")
-READS = ast.parse("p.open(); open(p); open(p, 'w'); p.read_text(); p.write_text(t); run(c, text=True); fdopen(h, 'w')")
+READS = ast.parse(
+    "p.open(); open(p); open(p, 'w'); p.read_text(); p.write_text(t); run(c, text=True); os.fdopen(h, 'w')"
+)
 FINE = (
     "p.open('rb'); open(p, 'wb'); p.read_bytes(); open(p, encoding=e); p.read_text('utf-8'); p.write_text(t, 'utf-8')"
 )
@@ -23,7 +25,9 @@ def _is_unnamed(call: ast.Call) -> bool:
     keywords = {keyword.arg for keyword in call.keywords}
     if "encoding" in keywords:
         return False
-    if name in ("open", "fdopen") and owner not in ("Image", "PIL.Image", "tarfile", "webbrowser"):
+    if f"{owner}.{name}" in ("Image.open", "os.open", "tarfile.open", "webbrowser.open"):
+        return False
+    if name in ("open", "fdopen"):
         words = [a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
         return not any(re.fullmatch("[rwxa+]*b[rwxa+]*", word) for word in words)
     if name in ("run", "Popen", "check_output"):

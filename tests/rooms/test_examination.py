@@ -57,7 +57,9 @@ def test_the_seed_reaches_the_experts():
 
 
 def test_an_expert_without_a_digit_is_never_right():
-    assert examine(Drawer(3, in_features=5), nn.Identity(), torch.tensor([-1, 1, -1]), n=8).accuracy == pytest.approx(1 / 3)
+    assert examine(Drawer(3, in_features=5), nn.Identity(), torch.tensor([-1, 1, -1]), n=8).accuracy == pytest.approx(
+        1 / 3
+    )
 
 
 def test_one_digit_an_expert_must_be_given():

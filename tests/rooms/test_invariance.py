@@ -99,7 +99,7 @@ def test_fit_hands_partners_over_in_pairs():
     train(model, DIGITS, DIGITS.flip(0), batch_size=8, epochs=1)
     for x, partner in pairs:
         for image, other in zip(x, partner, strict=True):
-            i = (DIGITS == image).all(dim=1).nonzero().item()
+            i = (image == DIGITS).all(dim=1).nonzero().item()
             assert torch.equal(other, DIGITS[15 - i])
 
 
@@ -138,7 +138,9 @@ def test_bfloat16_layers_leave_changes_and_information_exact():
 
 
 def test_images_of_another_size_are_refused_when_it_is_built():
-    with pytest.raises(ValueError, match=r"the experts are for 64 pixels, .* images of 784, 28 × 28; resize the images"):
+    with pytest.raises(
+        ValueError, match=r"the experts are for 64 pixels, .* images of 784, 28 × 28; resize the images"
+    ):
         InvariantMixture(Manager(64, 10), VAEExperts(10, 64))
 
 

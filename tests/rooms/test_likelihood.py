@@ -70,7 +70,9 @@ def test_the_parts_of_the_elbo_by_their_definitions(model, images):
 
 def test_batches_do_not_matter(model, images):
     assert iwae(model, images, samples=3000, batch_size=7) == pytest.approx(iwae(model, images, samples=3000), abs=0.02)
-    torch.nn.init.constant_(model.experts.encoder[-1].bias[..., 1:], -20.0)  # no spread: nothing depends on what is drawn
+    torch.nn.init.constant_(
+        model.experts.encoder[-1].bias[..., 1:], -20.0
+    )  # no spread: nothing depends on what is drawn
     torch.nn.init.zeros_(model.experts.encoder[-1].weight[..., 1:])
     few, all_at_once = negative_elbo(model, images, batch_size=7), negative_elbo(model, images)
     assert few == pytest.approx(all_at_once, abs=0.02)
@@ -81,7 +83,9 @@ def test_a_tree_is_measured_from_its_leaves(images):
     below = MixtureExperts(StackedManagers(2, 4, 3, hidden=()), VAEExperts(6, 4, (5,), 1))
     tree = MixtureTree(Manager(4, 2, hidden=()), below)
     for measure in (negative_elbo, iwae):
-        with pytest.raises(TypeError, match=r"the experts are MixtureExperts, which have no ELBO.*`flattened\(model\)`"):
+        with pytest.raises(
+            TypeError, match=r"the experts are MixtureExperts, which have no ELBO.*`flattened\(model\)`"
+        ):
             measure(tree, images)
     leaves = flattened(tree)
     assert negative_elbo(leaves, images).total > iwae(leaves, images, samples=500)

@@ -10,7 +10,7 @@ import torch
 from moe_lib import ImportanceVariance
 from moe_lib.scaling import gather, num_processes, rank, shared_step
 
-from .small import IMAGES, assert_same_bits, small_moe_vae, train, weights
+from .small import assert_same_bits, small_moe_vae, train, weights
 from .two_processes import ALIKE, trained
 
 TOLERANCE = 1e-5  # relative: float32 sums of the same numbers in another order

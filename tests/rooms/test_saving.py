@@ -192,7 +192,7 @@ def test_a_torn_file_is_refused(tmp_path, whole):
 
 
 def test_a_file_with_one_flipped_bit_is_refused(tmp_path, whole):
-    places = random.Random(0).sample(range(8 * len(whole)), 150) + [8 * len(whole) - 1, 64]
+    places = [*random.Random(0).sample(range(8 * len(whole)), 150), 8 * len(whole) - 1, 64]
     for bit in places:
         flipped = bytearray(whole)
         flipped[bit // 8] ^= 1 << bit % 8

@@ -65,19 +65,22 @@ def assert_trains_alike(build, x=IMAGES, **options):
     found = train(compiled, x, step=compiled_step, **options).total
     assert counters["stats"]["unique_graphs"] == 1
     constant = getattr(getattr(plain, "experts", plain), "constant", 0.0)  # no training changes it, and it is large
-    assert [total - constant for total in found] == pytest.approx([total - constant for total in expected], rel=1e-5)
+    assert [total - constant for total in found] == pytest.approx([total - constant for total in expected], rel=1e-4)
     return plain, compiled
 
 
-def smallest():
-    torch.manual_seed(0)
-    return MixtureOfExperts(Manager(16, 3, hidden=()), VAEExperts(3, 16, (), 2), ALL_TERMS)
+def tiny(seed=0, kind=MixtureOfExperts, wrap=lambda manager: manager, balance=None):
+    """As few operations as a mixture of VAEs can have."""
+    torch.manual_seed(seed)
+    return kind(wrap(Manager(16, 3, hidden=())), VAEExperts(3, 16, (), 2), balance)
 
 
 @compiles
 def test_the_compiled_step_trains_as_the_plain_one_does():
     """With every balancing term, a schedule and two rates. A compiler works on it for a while."""
-    plain, compiled = assert_trains_alike(smallest, lr={"manager": 1e-3, "experts": 1e-2}, schedule=one_cycle)
+    plain, compiled = assert_trains_alike(
+        lambda: tiny(balance=ALL_TERMS), lr={"manager": 1e-3, "experts": 1e-2}, schedule=one_cycle
+    )
     for name, value in weights(plain).items():
         torch.testing.assert_close(weights(compiled)[name], value, rtol=1e-3, atol=1e-5)
 
@@ -85,28 +88,34 @@ def test_the_compiled_step_trains_as_the_plain_one_does():
 @compiles
 @needs_bf16
 def test_the_fast_path_of_chapter_6_trains_as_the_plain_one_does():
-    exact = train(smallest())
-    fast = train(smallest(), precision="bf16", step=compiled_step)
-    constant = smallest().experts.constant
+    exact = train(tiny(balance=ALL_TERMS))
+    fast = train(tiny(balance=ALL_TERMS), precision="bf16", step=compiled_step)
+    constant = tiny().experts.constant
     assert [loss - constant for loss in fast.expected] == pytest.approx(
         [loss - constant for loss in exact.expected], rel=5e-3
     )
 
 
+def frozen():
+    torch.manual_seed(0)
+    model = MixtureOfExperts(Manager(16, 2, hidden=()), RegressionExperts(2, 16, 16))
+    model.manager.requires_grad_(False)
+    return model
+
+
+def wrapped(manager):
+    return AnnealedManager(BiasedManager(SinkhornManager(manager), rate=0.1), start=5.0, steps=6)
+
+
 def tree():
     torch.manual_seed(0)
-    below = MixtureExperts(StackedManagers(2, 16, 2, hidden=()), VAEExperts(4, 16, (4,), 2), ImportanceCV2(1.0))
+    below = MixtureExperts(StackedManagers(2, 16, 2, hidden=()), RegressionExperts(4, 16, 16), ImportanceCV2(1.0))
     return MixtureTree(Manager(16, 2, hidden=()), below, ImportanceCV2(1.0))
 
 
 def invariant():
     torch.manual_seed(0)
-    return InvariantMixture(ConvManager(2, channels=(2, 2), hidden=4), VAEExperts(2, 784, (4,), 2))
-
-
-def convolutional():
-    torch.manual_seed(0)
-    return MixtureOfExperts(Manager(784, 2, hidden=()), ConvVAEExperts(2, (4,), 2, channels=(2, 2)))
+    return InvariantMixture(ConvManager(2, channels=(2, 2), hidden=4), ConvVAEExperts(2, (), 2, channels=(2, 2)))
 
 
 def prototypes(free):
@@ -114,25 +123,14 @@ def prototypes(free):
     return MixtureOfExperts(Manager(784, 2, hidden=()), PrototypeExperts(DIGITS[:2], hidden=4, free=free))
 
 
-def frozen():
-    model = small_moe_vae()
-    model.manager.requires_grad_(False)
-    return model
-
-
 MODELS = {
-    "experts alone": (lambda: small_moe_vae().experts, IMAGES),
-    "parabolas": (lambda: MixtureOfExperts(Manager(16, 2, hidden=()), RegressionExperts(2, 16, 16)), IMAGES),
-    "a frozen manager": (frozen, IMAGES),
-    "annealed": (lambda: small_moe_vae(wrap=lambda manager: AnnealedManager(manager, 5.0, 6)), IMAGES),
-    "biased": (lambda: small_moe_vae(wrap=BiasedManager), IMAGES),
-    "sinkhorn": (lambda: small_moe_vae(wrap=SinkhornManager), IMAGES),
-    "likelihood": (lambda: small_moe_vae(kind=LikelihoodMixture), IMAGES),
-    "tree": (tree, IMAGES),
-    "invariant": (invariant, DIGITS),
-    "convolutional": (convolutional, DIGITS),
+    "experts alone": (lambda: tiny().experts, IMAGES),
+    "regressions of a frozen manager": (frozen, IMAGES),
+    "a likelihood of managers around managers": (lambda: tiny(kind=LikelihoodMixture, wrap=wrapped), IMAGES),
+    "a tree": (tree, IMAGES),
+    "convolutions that are invariant": (invariant, DIGITS),
     "prototypes": (lambda: prototypes(5), DIGITS),
-    "prototypes that rest": (lambda: prototypes(0), DIGITS),  # its encoder gets no gradient
+    "prototypes that rest": (lambda: prototypes(0), DIGITS),  # whose encoder gets no gradient
 }
 
 
@@ -140,23 +138,14 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_goes_into_one_graph(name, as_python):
     build, x = MODELS[name]
-    torch.manual_seed(0)
-    start = build().state_dict()
-
-    def same():
-        model = build()
-        model.load_state_dict(start)
-        return model
-
-    assert_trains_alike(same, x, batch_size=8, epochs=2)
+    assert_trains_alike(build, x, batch_size=8, epochs=2)
 
 
 @compiles
 def test_a_compiled_run_resumes_bit_for_bit(tmp_path, as_python):
-    whole, halves = small_moe_vae(), small_moe_vae()
+    whole, halves, resumed = tiny(), tiny(), tiny(seed=9)
     uninterrupted = train(whole, epochs=3, step=compiled_step)
     train(halves, epochs=1, step=compiled_step, checkpoint=tmp_path / "run.safetensors")
-    resumed = small_moe_vae(seed=9)
     found = train(resumed, epochs=3, step=compiled_step, checkpoint=tmp_path / "run.safetensors")
     assert found.total == uninterrupted.total
     assert_same_bits(weights(resumed), weights(whole))
@@ -165,18 +154,16 @@ def test_a_compiled_run_resumes_bit_for_bit(tmp_path, as_python):
 @compiles
 def test_many_runs_in_one_process_all_compile(as_python):
     for seed in range(3):  # PyTorch keeps a few graphs of one function, here one, then gives up
-        train(small_moe_vae(seed), epochs=1, step=compiled_step)
+        train(tiny(seed), epochs=1, step=compiled_step)
 
 
 @pytest.mark.filterwarnings("default:the training step is not compiled")
 @compiles
 def test_what_cannot_be_compiled_is_trained_all_the_same():
     """How many rows the busiest expert gets is known only when the step runs."""
-    expected = train(small_moe_vae(kind=SparseMixture)).total
-    with pytest.warns(
-        UserWarning, match="the training step is not compiled, which is slower and no less right"
-    ) as said:
-        assert train(small_moe_vae(kind=SparseMixture), step=compiled_step).total == expected
+    expected = train(tiny(kind=SparseMixture)).total
+    with pytest.warns(UserWarning, match="not compiled, which is slower and no less right") as said:
+        assert train(tiny(kind=SparseMixture), step=compiled_step).total == expected
     assert sum("not compiled" in str(one.message) for one in said) == 1
 
 

@@ -1,11 +1,8 @@
 """Two processes on this machine, over gloo: the same curve as one, and the balancing term of the whole batch."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
+from torch.distributed.run import main as torchrun
 
 from moe_lib import ImportanceVariance
 from moe_lib.scaling import gather, num_processes, rank, shared_step
@@ -20,10 +17,7 @@ TOLERANCE = 1e-5  # relative: float32 sums of the same numbers in another order
 def both(tmp_path_factory):
     """What each of two processes found; torchrun is started once for all tests."""
     folder = tmp_path_factory.mktemp("two")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = [*torchrun, "-m", "tests.rooms.two_processes", str(folder)]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    torchrun(["--standalone", "--nproc-per-node=2", "-m", "tests.rooms.two_processes", str(folder)])
     return [torch.load(folder / f"{rank}.pt") for rank in (0, 1)]
 
 

@@ -170,7 +170,10 @@ def joined(parts: Iterable[dict]) -> dict[str, Tensor]:
 
 def read(folder: Path = FOLDER) -> tuple[MixtureOfExperts, Tensor, dict]:
     """The model of the page, its images (n, 784), and the rest of the files as it is."""
-    texts = {path.stem: path.read_text().removeprefix(HEAD).removesuffix(TAIL) for path in folder.glob("*.js")}
+    texts = {
+        path.stem: path.read_text(encoding="utf-8").removeprefix(HEAD).removesuffix(TAIL)
+        for path in folder.glob("*.js")
+    }
     parts = {name: json.loads(text) for name, text in texts.items()}
     rest = parts.pop("examples")
     return model_of(joined(parts.values())), unpacked(rest.pop("images")), rest
@@ -206,7 +209,7 @@ def main() -> None:
     size = 0
     for name, part in parts.items():
         text = HEAD + json.dumps(part, separators=(",", ":")) + TAIL
-        (FOLDER / f"{name}.js").write_text(text)
+        (FOLDER / f"{name}.js").write_text(text, encoding="utf-8")
         size += len(gzip.compress(text.encode()))
     print(f"{FOLDER}: {len(parts)} files, {size:,} bytes compressed")
 

@@ -315,7 +315,7 @@ def test_a_flipped_bit_in_any_tensor_stops_a_run_before_it_starts(path):
     [
         (lambda path: path.write_bytes(path.read_bytes()[:-100]), "is torn, or no safetensors file .*Name another"),
         (lambda path: path.write_bytes(b""), "is torn, or no safetensors file"),
-        (lambda path: path.write_text("no checkpoint"), "is torn, or no safetensors file"),
+        (lambda path: path.write_text("no checkpoint", encoding="utf-8"), "is torn, or no safetensors file"),
         (lambda path: save_file({"a": torch.zeros(3)}, path), "was not written by this moe_lib. Name another file"),
         (lambda path: write(path, {"a": torch.zeros(3)}, {"settings": "{}"}), "a saved model, not a checkpoint"),
     ],
@@ -350,7 +350,7 @@ def test_a_folder_is_no_file(tmp_path, monkeypatch, place):
 
 
 def test_a_path_that_cannot_be_written_is_told_before_anything_is_trained(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
     seen, model = [], small_moe_vae()
     before = weights(model)
     with pytest.raises(CheckpointError, match=r"run\.safetensors cannot be written to .*Name another file"):

@@ -392,6 +392,15 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, monkeypatch):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_all_is_on_the_disk_before_the_old_file_goes(path, monkeypatch):
+    done = []
+    monkeypatch.setattr(module.os, "fsync", lambda descriptor: done.append(os.fstat(descriptor).st_size))
+    monkeypatch.setattr(module.os, "replace", lambda new, old: done.append((new.stat().st_size, old)))
+    write(path, {"a": torch.zeros(300)}, {})
+    assert done == [(size := done[0]), (size, path)]
+    assert size > 4 * 300
+
+
 def test_what_is_written_is_what_is_read(tmp_path):
     path = tmp_path / "deeper" / "file.safetensors"
     base = torch.randn(4, 3, requires_grad=True)

@@ -79,7 +79,7 @@ verify: $(STAMP)
 
 bench: $(STAMP)
 	@echo "Measuring how fast the model trains; leave the machine alone meanwhile"
-	@$(BIN)/python benchmarks/speed.py $(ARGS)
+	@$(BIN)/python -m benchmarks.speed $(ARGS)
 
 lab: $(STAMP)
 	@echo "Opening the chapters in JupyterLab"

@@ -12,12 +12,14 @@ import json
 import torch
 import torch.distributed as dist
 
-from moe_lib import fit, mnist, moe_vae, processes
+from moe_lib import fit, mnist, moe_vae
+from moe_lib.scaling import num_processes, rank, shared_step
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--images", type=int, default=60_000, help="train on so many of them")
     parser.add_argument("--threads", type=int, default=1, help="threads of each process on a CPU")
     arguments = parser.parse_args()
 
@@ -25,13 +27,14 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     if torch.cuda.is_available():
         torch.cuda.set_device(dist.get_node_local_rank())
-    train, _ = mnist()
+    images = mnist()[0].images[: arguments.images]
     torch.manual_seed(0)
     model = moe_vae()
-    history = fit(model, train.images, train.images, epochs=arguments.epochs, batch_size=100, lr=1e-3, seed=0)
-    if processes.rank() == 0:
+    settings = {"epochs": arguments.epochs, "batch_size": 100, "lr": 1e-3, "seed": 0, "progress": rank() == 0}
+    history = fit(model, images, images, step=shared_step, **settings)
+    if rank() == 0:
         curve = {"expected": history.expected, "balancing": history.balancing, "seconds": history.seconds}
-        print(json.dumps({"processes": processes.num_processes(), **curve}))
+        print(json.dumps({"processes": num_processes(), **curve}))
     dist.destroy_process_group()
 
 

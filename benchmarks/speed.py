@@ -22,15 +22,16 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import plain
 import torch
-from moe_lib.results import device_name, save_results
 from torch.utils.flop_counter import FlopCounterMode
 
-from moe_lib import Digits, ImportanceCV2, fit, load_results, mnist, moe_vae, resolve_device
-from moe_lib.training import has_bf16
+from benchmarks import plain
+from moe_lib import Digits, ImportanceCV2, fit, mnist, moe_vae
+from moe_lib.scaling import SparseMixture, compiled_step
+from moe_lib.teaching.results import device_name, load_results, save_results
+from moe_lib.training import has_bf16, resolve_device
 
-HERE = Path(__file__)
+ROOT = Path(__file__).parents[1]
 SEED = 0
 BATCH = 100
 ROUNDS = 7
@@ -115,7 +116,7 @@ class Memory:
             self.base = torch.cuda.memory_allocated()
         elif sys.platform == "linux":
             ctypes.CDLL(None).malloc_trim(0)  # hand back what reading the data has left
-            Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
+            Path("/proc/self/clear_refs").write_text("5")
             self.base = self._status("VmRSS")
 
     def peak(self) -> int | None:
@@ -125,17 +126,17 @@ class Memory:
 
     @staticmethod
     def _status(name: str) -> int:
-        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
-def take_turns(way: str, epochs: int) -> None:
+def take_turns(way: str, epochs: int, images: int | None = None) -> None:
     """A contender: trains an epoch whenever a line comes in, and answers with its seconds and its peak memory."""
     device = resolve_device()
-    images = mnist()[0].images
-    options = {"precision": way.split("-")[0], "compile": way.endswith("compiled")}
+    images = mnist()[0].images[:images]
+    compiled = way.endswith("compiled")
     warnings.simplefilter("error", UserWarning)  # a way that falls back is none
-    if options["compile"]:
+    if compiled:
         torch.compile(torch.sin)(torch.ones(3))  # load the compiler: it is part of PyTorch, not of the training
     memory = Memory(device)
     start = time.perf_counter()
@@ -153,16 +154,17 @@ def take_turns(way: str, epochs: int) -> None:
         plain.train(images.to(device), epochs, fused=way == "loop-fused", on_epoch=on_epoch)
     else:
         settings = {"epochs": epochs, "batch_size": BATCH, "lr": 1e-3, "seed": SEED, "progress": False}
-        fit(moe_vae(), images, images, **settings, **options, on_epoch=on_epoch)
+        settings |= {"precision": way.split("-")[0], "step": compiled_step if compiled else None}
+        fit(moe_vae(), images, images, **settings, on_epoch=on_epoch)
 
 
-def race(ways: list[str], rounds: int) -> dict[str, dict]:
+def race(ways: list[str], rounds: int, images: int = 60_000) -> dict[str, dict]:
     """All ways in turns: seconds of each round, of the first epoch, and peak memory.
 
     The first epoch warms up and, where the step is compiled, compiles it from nothing.
     """
-    command = [sys.executable, str(HERE), "--rounds", str(rounds), "--way"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    command = [sys.executable, "-m", "benchmarks.speed", f"--rounds={rounds}", f"--images={images}", "--way"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
     caches = {way: tempfile.TemporaryDirectory() for way in ways}
     runners = {}
     for way, cache in caches.items():
@@ -193,7 +195,9 @@ def epoch_seconds(experts: int, top_k: int | None, batch: int, images: torch.Ten
     steps = 10
     few = images[: steps * batch]
     torch.manual_seed(SEED)
-    model = moe_vae(experts, balance=ImportanceCV2(10.0), top_k=top_k)
+    model = moe_vae(experts, balance=ImportanceCV2(10.0))
+    if top_k:
+        model = SparseMixture(model.manager, model.experts, model.balance, top_k)
     memory = Memory(resolve_device())
     history = fit(model, few, few, epochs=4, batch_size=batch, lr=1e-3, seed=SEED, progress=False)
     return {
@@ -203,11 +207,12 @@ def epoch_seconds(experts: int, top_k: int | None, batch: int, images: torch.Ten
     }
 
 
-def in_processes(number: int, threads: int, epochs: int) -> dict:
+def in_processes(number: int, threads: int, epochs: int, images: int = 60_000) -> dict:
     """Curve and seconds of a run in so many processes."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={number}"]
-    command += [str(HERE.parent / "processes.py"), f"--epochs={epochs}", f"--threads={threads}"]
-    done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
+    command += [str(ROOT / "benchmarks" / "processes.py")]
+    command += [f"--epochs={epochs}", f"--threads={threads}", f"--images={images}"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -275,9 +280,10 @@ def main() -> None:
     parser.add_argument("--part", choices=PARTS, help="measure this part again, and keep the others of the file")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--images", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:
-        take_turns(arguments.way, epochs=arguments.rounds + 1)
+        take_turns(arguments.way, epochs=arguments.rounds + 1, images=arguments.images)
         return
 
     device, (digits, _), runs = resolve_device(), mnist(), []

@@ -1,15 +1,17 @@
 """The benchmark: it measures the same model, counts what it says it counts, and its results file is whole."""
 
 import json
+import subprocess
 import sys
+import warnings
 
-import plain
 import pytest
-import speed
 import torch
 from core.tiny import as_loop
 
-from moe_lib import moe_vae
+from benchmarks import plain, processes, speed
+from moe_lib import Digits, moe_vae
+from moe_lib.scaling import compiled_step
 from moe_lib.teaching import provenance
 
 RESULTS = sorted((provenance.BOOK / "results").glob("speed_*.json"))
@@ -58,10 +60,54 @@ def test_peak_memory_is_seen_after_it_was_freed():
 
 
 def test_a_contender_takes_its_turns():
-    (outcome,) = speed.race(["fp32"], rounds=1).values()
+    (outcome,) = speed.race(["fp32"], rounds=1, images=300).values()
     assert len(outcome["rounds"]) == 1
     assert outcome["rounds"][0] > 0
     assert outcome["first"] > 0
+
+
+@pytest.mark.parametrize("way", speed.WAYS)
+def test_each_way_is_what_its_name_says(way, monkeypatch):
+    ran = {}
+    few = Digits(torch.rand(200, 784), torch.zeros(200).long())
+    monkeypatch.setattr(speed, "mnist", lambda: (few, few))
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    monkeypatch.setattr(speed, "fit", lambda model, x, y, **settings: ran.update(settings, x=x))
+    monkeypatch.setattr(plain, "train", lambda images, epochs, **settings: ran.update(settings, x=images))
+    with warnings.catch_warnings():
+        speed.take_turns(way, epochs=2, images=100)
+    assert torch.equal(ran["x"], few.images[:100])
+    if way.startswith("loop"):
+        assert ran["fused"] == ("fused" in way)
+    else:
+        assert ran["precision"] == way[:4]
+        assert (ran["step"] is compiled_step) == way.endswith("-compiled")
+
+
+def test_more_experts_and_fewer_that_compute():
+    images = torch.rand(400, 784)
+    dense, sparse = (speed.epoch_seconds(3, top_k, 10, images) for top_k in (None, 2))
+    assert dense["parameters"] == sparse["parameters"]
+    assert min(dense["epoch_seconds"], sparse["epoch_seconds"]) > 0
+
+
+def test_what_torchrun_is_asked_for_trains(monkeypatch, capsys):
+    """Here without torchrun, which costs ten seconds; that two processes equal one is seen in tests/rooms."""
+    asked = []
+
+    def torchrun(command, **options):
+        asked.extend(command)
+        monkeypatch.setattr(sys, "argv", command[command.index(str(speed.ROOT / "benchmarks" / "processes.py")) :])
+        processes.main()
+        return subprocess.CompletedProcess(command, 0, capsys.readouterr().out)
+
+    for name in ("init_process_group", "destroy_process_group"):
+        monkeypatch.setattr(torch.distributed, name, lambda *arguments: None)
+    monkeypatch.setattr(subprocess, "run", torchrun)
+    found = speed.in_processes(2, threads=torch.get_num_threads(), epochs=2, images=200)
+    assert {"torch.distributed.run", "--nproc-per-node=2"} < set(asked)
+    assert len(found["seconds"]) == 2
+    assert found["expected"][1] < found["expected"][0]
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)

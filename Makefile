@@ -1,5 +1,5 @@
 # Each target does its own set-up on a fresh machine with Python 3.11+ and make.
-# ARGS goes to pytest, tools/execute.py, benchmarks/speed.py and experiments/one_minute.py: make test ARGS="-k site", make execute ARGS=--help
+# ARGS goes to the script that a target runs, or to pytest: make test ARGS="-k site", make execute ARGS=--help
 
 PYTHON ?= python3
 VENV   := .venv
@@ -9,14 +9,17 @@ HTML   := book/_build/html
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book test minute execute bench lab address clean
+.PHONY: help setup book test test-lib mutants minute execute verify bench lab address clean
 
 help:
 	@echo "make setup            makes .venv and installs the requirements"
 	@echo "make book             builds the HTML book, warnings as errors"
 	@echo "make test             builds the book, then lints and runs every test"
+	@echo "make test-lib         runs the library's tests alone, and says what they cover of the core; a minute"
+	@echo "make mutants          makes small mistakes in the core, and says which of them its tests do not notice"
 	@echo "make minute           learns to sort digits without labels while you watch; ARGS is the seed"
 	@echo "make execute          runs the chapters whose outputs are stale"
+	@echo "make verify           repeats the first run of every long experiment whose code changed; takes hours"
 	@echo "make bench            measures the speed of the model on this machine"
 	@echo "make lab              opens the chapters in JupyterLab"
 	@echo "make address URL=...  makes every link point at the repository https://github.com/OWNER/NAME"
@@ -53,6 +56,15 @@ test: book
 	@echo "Testing the library, the chapters and the built book"
 	@$(BIN)/python -m pytest $(ARGS)
 
+test-lib: $(STAMP)
+	@echo "Testing the library alone: its core, its rooms, and the arrows between them"
+	@$(BIN)/coverage run -m pytest tests/core $(wildcard tests/rooms) tests/test_rooms.py $(ARGS)
+	@$(BIN)/coverage report
+
+mutants: $(STAMP)
+	@echo "Making small mistakes in the core, one at a time"
+	@$(BIN)/python tools/mutants.py $(ARGS)
+
 minute: $(STAMP)
 	@echo "Towards 97 % of the digits sorted, without a label: look at one_minute.png while it grows"
 	@$(BIN)/python experiments/one_minute.py $(or $(ARGS),0)
@@ -60,6 +72,10 @@ minute: $(STAMP)
 execute: $(STAMP)
 	@echo "Running the chapters whose outputs are stale"
 	@$(BIN)/python tools/execute.py $(ARGS)
+
+verify: $(STAMP)
+	@echo "Repeating the first run of the experiments whose code changed since they were made or verified"
+	@$(BIN)/python tools/verify.py $(ARGS)
 
 bench: $(STAMP)
 	@echo "Measuring how fast the model trains; leave the machine alone meanwhile"
@@ -76,4 +92,4 @@ address:
 
 clean:
 	@echo "Removing what was built"
-	@rm -rf book/_build .pytest_cache .ruff_cache .hypothesis
+	@rm -rf book/_build .pytest_cache .ruff_cache .hypothesis .coverage

@@ -24,10 +24,10 @@ from pathlib import Path
 
 import plain
 import torch
+from moe_lib.results import device_name, save_results
 from torch.utils.flop_counter import FlopCounterMode
 
 from moe_lib import Digits, ImportanceCV2, fit, load_results, mnist, moe_vae, resolve_device
-from moe_lib.results import device_name, save_results
 from moe_lib.training import has_bf16
 
 HERE = Path(__file__)
@@ -115,7 +115,7 @@ class Memory:
             self.base = torch.cuda.memory_allocated()
         elif sys.platform == "linux":
             ctypes.CDLL(None).malloc_trim(0)  # hand back what reading the data has left
-            Path("/proc/self/clear_refs").write_text("5")
+            Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
             self.base = self._status("VmRSS")
 
     def peak(self) -> int | None:
@@ -125,7 +125,7 @@ class Memory:
 
     @staticmethod
     def _status(name: str) -> int:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
@@ -207,7 +207,7 @@ def in_processes(number: int, threads: int, epochs: int) -> dict:
     """Curve and seconds of a run in so many processes."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={number}"]
     command += [str(HERE.parent / "processes.py"), f"--epochs={epochs}", f"--threads={threads}"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 

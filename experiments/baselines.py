@@ -13,21 +13,21 @@ from functools import cache
 
 import numpy as np
 import torch
-from scoring import agreement, test, train
+from protocol import BF16, digits
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
-from moe_lib import VAEExperts, fit, resolve_device
-from moe_lib.experts import ELBO
-from moe_lib.results import device_name, run_all
+from moe_lib import ELBO, VAEExperts, fit
+from moe_lib.measures import agreement
+from moe_lib.teaching.experiment import Experiment, outcome
 
-SPACES = ("pixels", "pca", "vae", "autoencoder")
+LEARNT = {"vae", "autoencoder"}  # the others take no training in PyTorch, and no precision
 RUNS = [
     ({"space": space, "method": method}, seed)
     for seed in range(10)
-    for space in SPACES
+    for space in ("pixels", "pca", "vae", "autoencoder")
     for method in ("kmeans", "gmm")
     if (space, method) != ("pixels", "gmm")  # covariances of 784 x 784 are out of scale for an afternoon
 ]
@@ -48,12 +48,13 @@ class Autoencoder(VAEExperts):
 def places(space: str, seed: int) -> tuple[np.ndarray, np.ndarray, float]:
     """Where the training images lie, and the test images; and the seconds that it took to place them."""
     start = time.perf_counter()
-    place = _place(space, seed)
-    at_train, at_test = (place(digits.images).numpy() for digits in (train, test))
+    place = placing(space, seed)
+    at_train, at_test = (place(part.images).numpy() for part in digits("raw"))
     return at_train, at_test, time.perf_counter() - start
 
 
-def _place(space: str, seed: int) -> Callable[[Tensor], Tensor]:
+def placing(space: str, seed: int) -> Callable[[Tensor], Tensor]:
+    train, _ = digits("raw")
     if space == "pixels":
         return lambda images: images
     if space == "pca":
@@ -62,33 +63,30 @@ def _place(space: str, seed: int) -> Callable[[Tensor], Tensor]:
     torch.manual_seed(seed)
     kind = {"vae": VAEExperts, "autoencoder": Autoencoder}[space]
     model = kind(num_experts=1, hidden=(500,), latent=10, activation="relu")
-    fit(
-        model, train.images, train.images, epochs=10, batch_size=100, lr=1e-3, seed=seed, device="cpu",
-        precision="bf16", progress=False,
-    )  # fmt: skip
+    fit(model, train.images, train.images, epochs=10, batch_size=100, lr=1e-3, seed=seed, progress=False, **BF16)
     return lambda images: model.encode(images)[0][0].detach()  # the mean of q(z | x)
 
 
 def one(config: dict, seed: int) -> dict:
+    train, test = digits("raw")
     at_train, at_test, seconds = places(config["space"], seed)
     start = time.perf_counter()
     methods = {"kmeans": KMeans(10, n_init=1, random_state=seed), "gmm": GaussianMixture(10, random_state=seed)}
     method = methods[config["method"]].fit(at_train)
     seconds += time.perf_counter() - start
     found_train, found_test = (torch.from_numpy(method.predict(at)).long() for at in (at_train, at_test))
-    return {
-        "metrics": {**agreement(found_train, found_test), "iterations": int(method.n_iter_)},
-        "seconds": seconds,
-        "device": device_name(resolve_device("cpu")),
-    }
+    agreed = agreement(found_train, train.labels, found_test, test.labels)
+    precision = "bf16" if config["space"] in LEARNT else "fp32"
+    return outcome({**agreed, "iterations": int(method.n_iter_)}, seconds, precision)
 
+
+EXPERIMENT = Experiment(
+    name="baselines",
+    what="other methods that need no labels; map fitted on training images, scored on test images",
+    unit="shares in [0, 1]",
+    runs=RUNS,
+    one=one,
+)
 
 if __name__ == "__main__":
-    run_all(
-        "baselines",
-        what="other methods that need no labels; map fitted on training images, scored on test images",
-        unit="shares in [0, 1]",
-        code="experiments/baselines.py",
-        runs=RUNS,
-        one=one,
-    )
+    EXPERIMENT.run()

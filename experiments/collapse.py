@@ -6,10 +6,10 @@ The post's model (chapter 5) for three epochs: ten seeds without and ten with it
 weight. Labels score the runs; they choose nothing.
 """
 
-from scoring import train_and_score
+from protocol import NAMES, train_and_measure
 
 from moe_lib import ImportanceVariance, moe_vae
-from moe_lib.results import run_all
+from moe_lib.teaching.experiment import Experiment
 
 WEIGHTS = (0.0, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
 RUNS = [
@@ -18,15 +18,17 @@ RUNS = [
 
 
 def one(config: dict, seed: int) -> dict:
-    return train_and_score(lambda: moe_vae(balance=ImportanceVariance(config["weight"])), config["epochs"], seed)
+    return train_and_measure(lambda: moe_vae(balance=ImportanceVariance(config["weight"])), config["epochs"], seed)
 
+
+EXPERIMENT = Experiment(
+    name="collapse",
+    what="the post's MoE-VAE after 3 epochs, by weight of the balancing term; test images",
+    unit="nats per image; shares in [0, 1]",
+    runs=RUNS,
+    one=one,
+    note=NAMES,
+)
 
 if __name__ == "__main__":
-    run_all(
-        "collapse",
-        what="the post's MoE-VAE after 3 epochs, by weight of the balancing term; test images",
-        unit="nats per image; shares in [0, 1]",
-        code="experiments/collapse.py",
-        runs=RUNS,
-        one=one,
-    )
+    EXPERIMENT.run()

@@ -2,25 +2,25 @@
 
     python experiments/examiner.py      about two minutes on 2 CPU cores
 
-Beside chapter 1 and its oracle, this alone trains on labels. Its weights travel in moe_lib/weights. Twelve epochs,
-one seed, the last weights: nothing was chosen by the test images.
+Beside chapter 1 and its oracle, this alone trains on labels. Its weights travel in moe_lib. Twelve epochs, one seed,
+the last weights: nothing was chosen by the test images.
 """
 
 import time
 
 import torch
 import torch.nn.functional as F
-from scoring import test, train
+from protocol import KEPT, digits
 
-from moe_lib import Augmentation, ConvManager, load_examiner, resolve_device
-from moe_lib.pretrained import save_weights
-from moe_lib.results import device_name, run_all
-from moe_lib.training import one_cycle
+from moe_lib.ladder import Augmentation, ConvManager, load_weights, one_cycle, save_weights
+from moe_lib.teaching.experiment import Experiment, outcome
 
+LAST = "examiner-last"  # no name of weights that travel: those are published below, when the run is recorded
 RUNS = [({"epochs": 12, "batch_size": 250, "lr": 2e-3}, 0)]
 
 
 def one(config: dict, seed: int) -> dict:
+    train, test = digits("raw")
     torch.manual_seed(seed)
     model = ConvManager(num_experts=10)
     optimizer = torch.optim.Adam(model.parameters(), lr=config["lr"])
@@ -36,22 +36,25 @@ def one(config: dict, seed: int) -> dict:
             loss.backward()
             optimizer.step()
     seconds = time.perf_counter() - start
-    save_weights(model, "examiner")
-    with torch.no_grad():
-        right = load_examiner()(test.images).argmax(dim=1) == test.labels  # as it is used, with float16 weights
-    return {
-        "metrics": {"accuracy": right.float().mean().item()},
-        "seconds": seconds,
-        "device": device_name(resolve_device("cpu")),
-    }
+    save_weights(model, LAST, KEPT)
+    with torch.no_grad():  # as it is used, with float16 weights
+        right = kept()(test.images).argmax(dim=1) == test.labels
+    return outcome({"accuracy": right.float().mean().item()}, seconds)
 
+
+def kept() -> ConvManager:
+    """The examiner that was trained last."""
+    return load_weights(ConvManager(num_experts=10), LAST, KEPT)
+
+
+EXPERIMENT = Experiment(
+    name="examiner",
+    what="a network trained on labels, which judges drawn digits; test images",
+    unit="share in [0, 1]",
+    runs=RUNS,
+    one=one,
+)
 
 if __name__ == "__main__":
-    run_all(
-        "examiner",
-        what="a network trained on labels, which judges drawn digits; test images",
-        unit="share in [0, 1]",
-        code="experiments/examiner.py",
-        runs=RUNS,
-        one=one,
-    )
+    if EXPERIMENT.run():
+        save_weights(kept(), "examiner")  # where `load_examiner` finds it

@@ -5,27 +5,30 @@
 The same seeds in float32 are those of experiments/seeds.py. Writes book/results/fast.json, which chapter 6 reads.
 """
 
-from scoring import train_and_score
+from protocol import FAST, NAMES, post, train_and_measure
 
 from moe_lib import moe_vae
-from moe_lib.results import run_all
+from moe_lib.scaling import SparseMixture
+from moe_lib.teaching.experiment import Experiment
 
-WAYS = {"fast": {"precision": "bf16", "compile": True}, "top-2": {}}
+BUILD = {"fast": moe_vae, "top-2": lambda: post(SparseMixture, top_k=2)}
+OPTIONS = {"fast": FAST, "top-2": {}}
 SEEDS = {"fast": range(5), "top-2": range(3)}
-RUNS = [({"way": way, "epochs": 20}, seed) for way in WAYS for seed in SEEDS[way]]
+RUNS = [({"way": way, "epochs": 20}, seed) for way in BUILD for seed in SEEDS[way]]
 
 
 def one(config: dict, seed: int) -> dict:
-    build = (lambda: moe_vae(top_k=2)) if config["way"] == "top-2" else moe_vae
-    return train_and_score(build, config["epochs"], seed, **WAYS[config["way"]])
+    return train_and_measure(BUILD[config["way"]], config["epochs"], seed, **OPTIONS[config["way"]])
 
+
+EXPERIMENT = Experiment(
+    name="fast",
+    what="the post's MoE-VAE, computed faster, over seeds; test images",
+    unit="nats per image; shares in [0, 1]",
+    runs=RUNS,
+    one=one,
+    note=NAMES,
+)
 
 if __name__ == "__main__":
-    run_all(
-        "fast",
-        what="the post's MoE-VAE, computed faster, over seeds; test images",
-        unit="nats per image; shares in [0, 1]",
-        code="experiments/fast.py",
-        runs=RUNS,
-        one=one,
-    )
+    EXPERIMENT.run()

@@ -12,48 +12,37 @@ run here has. Labels score the runs; they choose nothing.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
-from scoring import measure, portrait, train, train_and_score
+from protocol import COLLAPSE, EPOCHS, FAST, crowd, measures, post, train_and_measure
 
 from moe_lib import (
+    ImportanceVariance,
+    Information,
+    Manager,
+    MixtureOfExperts,
+    SwitchBalance,
+    VAEExperts,
+    moe_vae,
+)
+from moe_lib.ladder import (
     AnnealedManager,
     BiasedManager,
     ConvManager,
     ConvVAEExperts,
     Floor,
     GateKL,
-    ImportanceVariance,
-    Information,
     LikelihoodMixture,
-    Manager,
-    MixtureOfExperts,
     SinkhornManager,
-    SwitchBalance,
-    Together,
-    VAEExperts,
-    moe_vae,
+    SumOf,
 )
-from moe_lib.results import run_all
+from moe_lib.teaching.experiment import Experiment
 
-EPOCHS, COLLAPSE = 10, 90.0
-STEPS = EPOCHS * len(train.images) // 100
-
-
-def post(kind: type[MixtureOfExperts] = MixtureOfExperts, **parts) -> MixtureOfExperts:
-    """The post's model with other parts."""
-    usual = {"manager": Manager(784, 10), "experts": VAEExperts(10), "balance": ImportanceVariance(0.1)}
-    return kind(**usual | parts)
-
-
-def crowd(num_experts: int) -> MixtureOfExperts:
-    """The post's model with E experts, of which a full collapse, in a batch of 100, costs what it costs of ten."""
-    return moe_vae(num_experts, ImportanceVariance(COLLAPSE * num_experts**2 / ((num_experts - 1) * 100**2)))
-
-
+STEPS = EPOCHS * 60_000 // 100
 RUNGS: dict[str, Callable[[], MixtureOfExperts]] = {
     "post": moe_vae,
     "elbo": lambda: post(balance=GateKL(1.0)),
-    "elbo and balance": lambda: post(balance=Together(ImportanceVariance(0.1), GateKL(1.0))),
+    "elbo and balance": lambda: post(balance=SumOf(ImportanceVariance(0.1), GateKL(1.0))),
     "likelihood": lambda: post(LikelihoodMixture),
     "likelihood alone": lambda: post(LikelihoodMixture, balance=None),
     "switch": lambda: post(balance=SwitchBalance(COLLAPSE / 9)),
@@ -73,21 +62,16 @@ RUNS = [({"rung": rung, "epochs": EPOCHS}, seed) for seed in range(5) for rung i
 
 
 def one(config: dict, seed: int) -> dict:
-    def measures(model: MixtureOfExperts) -> dict:
-        return {**measure(model), **(portrait(model) if seed == 0 else {})}
+    return train_and_measure(RUNGS[config["rung"]], config["epochs"], seed, partial(measures, seed=seed), **FAST)
 
-    build = RUNGS[config["rung"]]
-    return train_and_score(
-        build, config["epochs"], seed, measures=measures, device="cpu", precision="bf16", compile=True
-    )
 
+EXPERIMENT = Experiment(
+    name="ladder",
+    what="the post's MoE-VAE with one change, after 10 epochs; map fitted on training, scored on test images",
+    unit="nats per image; shares in [0, 1]; losses of different latent, std or objective do not compare",
+    runs=RUNS,
+    one=one,
+)
 
 if __name__ == "__main__":
-    run_all(
-        "ladder",
-        what="the post's MoE-VAE with one change, after 10 epochs; map fitted on training, scored on test images",
-        unit="nats per image; shares in [0, 1]; losses of different latent, std or objective do not compare",
-        code="experiments/ladder.py",
-        runs=RUNS,
-        one=one,
-    )
+    EXPERIMENT.run()

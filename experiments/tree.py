@@ -20,60 +20,57 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from ladder import COLLAPSE, EPOCHS, crowd, post
-from scoring import agreement, measure, portrait, sevens_by, test, train, train_and_score
+from protocol import COLLAPSE, EPOCHS, FAST, crowd, digits, measures, post, train_and_measure
 
-from moe_lib import (
-    Experts,
-    ImportanceCV2,
-    Managers,
-    MixtureOfExperts,
-    Mixtures,
-    VAEExperts,
-    fit_own,
+from moe_lib import Experts, ImportanceCV2, MixtureOfExperts, VAEExperts
+from moe_lib.ladder import (
+    MixtureExperts,
+    MixtureTree,
+    StackedManagers,
+    finetune_experts,
     flattened,
     load_pretrained,
-    resolve_device,
+    sevens,
 )
-from moe_lib.results import device_name, run_all
+from moe_lib.measures import agreement, barred_sevens_by
+from moe_lib.teaching.experiment import Experiment, outcome
 
-FAST = {"device": "cpu", "precision": "bf16", "compile": True}
 MODELS: dict[str, Callable[[], MixtureOfExperts]] = {
     "flat 10": lambda: post(experts=VAEExperts(10, hidden=(384,))),
     "flat 30": lambda: crowd(30),
-    "tree 10 x 3": lambda: post(experts=mixtures(3, COLLAPSE / 10)),
-    "tree 10 x 3, strict": lambda: post(experts=mixtures(3, COLLAPSE)),
+    "tree 10 x 3": lambda: post(MixtureTree, experts=mixtures(3, COLLAPSE / 10)),
+    "tree 10 x 3, strict": lambda: post(MixtureTree, experts=mixtures(3, COLLAPSE)),
     "flat 20": lambda: crowd(20),
     "flat 50": lambda: crowd(50),
 }
-OWN: dict[str, Callable[[], Experts]] = {
+BELOW: dict[str, Callable[[], Experts]] = {  # the trunk, which rests
     "trunk, 10": lambda: VAEExperts(10, hidden=(384,)),
     "trunk, 10 x 3": lambda: mixtures(3, COLLAPSE / 10),
 }
 COMPARED, OTHERS = ("flat 10", "flat 30", "tree 10 x 3", "tree 10 x 3, strict"), ("flat 20", "flat 50")
 RUNS = [({"model": name, "epochs": EPOCHS}, seed) for seed in range(5) for name in COMPARED]
-RUNS += [({"model": name, "epochs": 20}, seed) for seed in range(5) for name in OWN]
+RUNS += [({"model": name, "epochs": 20}, seed) for seed in range(5) for name in BELOW]
 RUNS += [({"model": name, "epochs": EPOCHS}, seed) for seed in range(3) for name in OTHERS]
 
 
-def mixtures(each: int, collapse: float) -> Mixtures:
+def mixtures(each: int, collapse: float) -> MixtureExperts:
     """Ten mixtures of VAEs; a full collapse of one costs so many nats for each image that reaches it."""
     balance = ImportanceCV2(collapse / (each - 1))  # a collapsed mixture of K has a CV² of K - 1
-    return Mixtures(Managers(10, 784, each, hidden=(16,)), VAEExperts(10 * each), balance)
+    return MixtureExperts(StackedManagers(10, 784, each, hidden=(16,)), VAEExperts(10 * each), balance)
 
 
-def measures(model: MixtureOfExperts, seed: int) -> dict:
-    """All of `measure` from the leaves; how the trunk alone sorts; where the sevens are; of seed 0 a portrait."""
-    leaves = flattened(model)
-    groups = {}
-    if isinstance(model.experts, Mixtures):
-        groups = {"trunk": agreement(*(model.assign(half.images)[:, 0] for half in (train, test)))}
+def of_leaves(model: MixtureOfExperts, seed: int) -> dict:
+    """All of `measures` from the leaves; how the trunk alone sorts; and where the sevens are."""
+    (train, test), leaves = digits("raw"), flattened(model)
+    trunk = {}
+    if isinstance(model.experts, MixtureExperts):
+        found_train, found_test = (model.assign(part.images) for part in (train, test))
+        trunk = {"trunk": agreement(found_train, train.labels, found_test, test.labels)}
     return {
-        **measure(leaves),
-        **groups,
-        "sevens": sevens_by(leaves.assign(test.images), leaves.num_experts),
+        **measures(leaves, seed),
+        **trunk,
+        "sevens": barred_sevens_by(leaves.assign(test.images), sevens()._asdict(), leaves.num_experts),
         "parameters": sum(p.numel() for p in model.parameters()),
-        **(portrait(leaves) if seed == 0 else {}),
     }
 
 
@@ -81,28 +78,25 @@ def under_the_trunk(config: dict, seed: int) -> dict:
     """New experts under the manager of chapter 8's best model, each learning from what it is sent."""
     torch.manual_seed(seed)
     best = load_pretrained()
-    best.experts = OWN[config["model"]]()
-    history = fit_own(best, train.images, seed, config["epochs"], **FAST)
-    return {
-        "metrics": {**measures(best, seed), "train_expected": history.expected},
-        "seconds": sum(history.seconds),
-        "device": device_name(resolve_device("cpu")),
-    }
+    best.experts = BELOW[config["model"]]()
+    history = finetune_experts(best, digits("raw")[0].images, seed, config["epochs"], **FAST)
+    metrics = {**of_leaves(best, seed), "train_expected": history.expected}
+    return outcome(metrics, sum(history.seconds), "bf16")
 
 
 def one(config: dict, seed: int) -> dict:
-    if config["model"] in OWN:
+    if config["model"] in BELOW:
         return under_the_trunk(config, seed)
-    build = MODELS[config["model"]]
-    return train_and_score(build, config["epochs"], seed, measures=partial(measures, seed=seed), **FAST)
+    return train_and_measure(MODELS[config["model"]], config["epochs"], seed, partial(of_leaves, seed=seed), **FAST)
 
+
+EXPERIMENT = Experiment(
+    name="tree",
+    what="mixtures of mixtures of VAEs and flat ones; map fitted on training, scored on test images",
+    unit="nats per image; shares in [0, 1]; sevens: how many of those with a bar, and without, each leaf gets",
+    runs=RUNS,
+    one=one,
+)
 
 if __name__ == "__main__":
-    run_all(
-        "tree",
-        what="mixtures of mixtures of VAEs and flat ones; map fitted on training, scored on test images",
-        unit="nats per image; shares in [0, 1]; sevens: how many of those with a bar, and without, each leaf gets",
-        code="experiments/tree.py",
-        runs=RUNS,
-        one=one,
-    )
+    EXPERIMENT.run()

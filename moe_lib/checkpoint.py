@@ -1,125 +1,134 @@
-"""Checkpoints: the whole state of a training run in one file, of tensors and text, nothing that could be executed."""
+"""Checkpoints: the state of a training run in one file, of tensors and text, nothing that could be executed."""
 
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from moe_lib.training import History
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint that cannot be resumed from. The file is left as it is."""
+    """A file that cannot be loaded, or resumed from. It is left as it is."""
 
 
-@dataclass
-class RunState:
-    """All that a run needs to go on as if it had never stopped.
+class Checkpoint:
+    """A file from which `fit` goes on as if it had never stopped; CheckpointError if none can be written there.
 
-    Args:
-        model: its parameters are kept.
-        optimizer: its moments and step counts are kept.
-        generators: by name, the sources of order and noise.
-        history: the loss curves so far.
-        settings: all that must be equal for a resumed run to equal an uninterrupted one, as JSON has it.
+    It holds, by name, the parts (model, optimizer, generators of order and noise), the history, and the settings: all
+    that must be equal for a resumed run to equal an uninterrupted one.
     """
 
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-    generators: dict[str, torch.Generator]
-    history: "History"
-    settings: dict[str, Any]
+    def __init__(self, path: str | Path, parts: dict[str, Any], history: Any, settings: dict[str, Any]) -> None:
+        self.path, self.parts, self.history, self.settings = Path(path).expanduser(), parts, history, settings
+        if not str(path) or self.path.is_dir():
+            raise CheckpointError(f"{str(path)!r} is a folder; name a file in it, for instance run.safetensors")
+        try:  # before a long run relies on it
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            _beside(self.path).touch()
+            _beside(self.path).unlink()
+        except OSError as error:
+            raise CheckpointError(f"{path} cannot be written to ({error}). Name another file") from error
 
-    def save(self, path: Path) -> None:
-        """Writes beside the file and renames: whoever is killed here leaves the old checkpoint or the new, whole."""
-        text = {"settings": json.dumps(self.settings), "history": json.dumps(asdict(self.history))}
-        tensors = {name: value.contiguous() for name, value in self._tensors().items()}
-        scratch = path.with_name(f"{path.name}.{os.getpid()}.part")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with scratch.open("wb") as stream:
-                stream.write(save(tensors, metadata=text))
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(scratch, path)
-        finally:
-            scratch.unlink(missing_ok=True)
+    def save(self) -> None:
+        """Writes beside the file and renames: a run that is killed leaves the old checkpoint or the new, whole."""
+        tensors = {f"look.{epoch}": seen for epoch, seen in self.history.looks.items()}
+        for name, part in self.parts.items():
+            if isinstance(part, torch.Generator):
+                tensors[f"{name}.state"] = part.get_state()
+            elif isinstance(part, nn.Module):
+                tensors |= {f"{name}.{key}": value for key, value in part.state_dict().items()}
+            else:  # Adam: moments and step count of each weight that it has moved
+                for i, slots in part.state_dict()["state"].items():
+                    tensors |= {f"{name}.{i}.{slot}": value for slot, value in slots.items()}
+        curves = {name: values for name, values in asdict(self.history).items() if name != "looks"}
+        write(self.path, tensors, {"run": json.dumps(self.settings), "history": json.dumps(curves)})
 
-    def load(self, path: Path, most_epochs: int) -> None:
-        """Takes over the state in the file, or nothing of it.
+    def resume(self, most_epochs: int) -> bool:
+        """Takes over the state in the file and says True; without a file nothing happens.
 
-        Raises:
-            CheckpointError: if the file is torn, of another model, data set or setting (it says which), or holds more
-                epochs than `most_epochs`.
+        CheckpointError if the file is torn, changed, of another run (it says which) or holds more epochs than that.
         """
-        settings, history, tensors = _read(path)
-        here = json.loads(json.dumps(self.settings))
-        if odd := [name for name in here if settings.get(name) != here[name]]:
-            differ = "; ".join(f"{name} {_brief(settings.get(name))} there, {_brief(here[name])} here" for name in odd)
-            raise CheckpointError(f"{path} is of another run: {differ}. Use the same settings, or name another file")
-        there, wanted = ({n: (tuple(t.shape), t.dtype) for n, t in s.items()} for s in (tensors, self._after_a_step()))
-        if there != wanted:
-            odd = sorted(n for n in there.keys() | wanted.keys() if there.get(n) != wanted.get(n))
-            raise CheckpointError(f"{path} does not hold this model's state: {', '.join(odd[:3])} differ. Delete it")
+        if not self.path.exists():
+            return False
+        text, tensors = read(self.path)
+        if "run" not in text:
+            raise CheckpointError(f"{self.path} is a saved model, not a checkpoint. Name another file")
+        run, here = json.loads(text["run"]), json.loads(json.dumps(self.settings))
+        if odd := [name for name in here if run.get(name) != here[name]]:
+            differ = "; ".join(f"{name} {str(run.get(name))[:60]} there, {str(here[name])[:60]} here" for name in odd)
+            raise CheckpointError(f"{self.path} is of another run: {differ}. Use its settings, or name another file")
+        history = json.loads(text["history"])
         if (epochs := len(history["expected"])) > most_epochs:
-            raise CheckpointError(f"{path} has {epochs} epochs, more than the {most_epochs} asked for")
-
-        self.model.load_state_dict({n.removeprefix("model."): t for n, t in tensors.items() if n.startswith("model.")})
-        slots: dict[int, dict[str, Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith("adam."):
-                _, i, slot = name.split(".")
-                slots.setdefault(int(i), {})[slot] = value
-        self.optimizer.load_state_dict({"state": slots, "param_groups": self.optimizer.state_dict()["param_groups"]})
-        for name, generator in self.generators.items():
-            generator.set_state(tensors[f"generator.{name}"])
-        for name, values in history.items():
-            setattr(self.history, name, values)
-
-    def _tensors(self) -> dict[str, Tensor]:
-        state = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        for i, slots in self.optimizer.state_dict()["state"].items():
-            state |= {f"adam.{i}.{slot}": value for slot, value in slots.items()}
-        return state | {f"generator.{name}": generator.get_state() for name, generator in self.generators.items()}
-
-    def _after_a_step(self) -> dict[str, Tensor]:
-        """The tensors of a checkpoint of this run, before the optimiser has made its own."""
-        state = self._tensors()
-        for i, parameter in enumerate(p for group in self.optimizer.param_groups for p in group["params"]):
-            state |= {f"adam.{i}.exp_avg": parameter, f"adam.{i}.exp_avg_sq": parameter}
-            state[f"adam.{i}.step"] = torch.zeros(())
-        return state
+            raise CheckpointError(f"{self.path} has {epochs} epochs, more than the {most_epochs} asked for")
+        for name, part in self.parts.items():
+            state = _below(name, tensors)
+            if isinstance(part, torch.Generator):
+                part.set_state(state["state"])
+            elif isinstance(part, nn.Module):
+                part.load_state_dict(state)
+            else:
+                moved = {key.partition(".")[0] for key in state}
+                slots = {int(i): _below(i, state) for i in moved}
+                part.load_state_dict({"state": slots, "param_groups": part.state_dict()["param_groups"]})
+        looks = {int(epoch): seen for epoch, seen in _below("look", tensors).items()}
+        vars(self.history).update(history | {"looks": looks})
+        return True
 
 
-def digest(*tensors: Tensor) -> str:
-    """A short fingerprint of the tensors' shapes and values."""
-    sha = hashlib.sha256()
-    for tensor in tensors:
-        sha.update(str(tuple(tensor.shape)).encode())
-        sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return sha.hexdigest()[:16]
+def write(path: Path, tensors: dict[str, Tensor], text: dict[str, str]) -> None:
+    """Tensors and text in one safetensors file, sealed with a fingerprint, whole or not at all."""
+    tensors = {name: t.detach().cpu().clone(memory_format=torch.contiguous_format) for name, t in tensors.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _beside(path).open("wb") as stream:
+            stream.write(to_bytes(tensors, metadata=text | {"seal": _seal(tensors, text)}))
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(_beside(path), path)
+    finally:
+        _beside(path).unlink(missing_ok=True)
 
 
-def _read(path: Path) -> tuple[dict, dict, dict[str, Tensor]]:
+def read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Text and tensors of a file, to the last bit what was written; CheckpointError for any other file."""
     try:
         with safe_open(path, framework="pt") as stored:
             text = stored.metadata() or {}
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118, no mapping
-        return json.loads(text["settings"]), json.loads(text["history"]), tensors
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is no whole checkpoint ({error}). Delete it to start again, or name another file"
-        ) from error
+            # copies: what is stored is a view of the file, and changes with it
+            tensors = {name: stored.get_tensor(name).clone() for name in stored.keys()}  # noqa: SIM118, no mapping
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is torn, or no safetensors file ({error}). Name another file") from error
+    if (seal := text.pop("seal", None)) is None:
+        raise CheckpointError(f"{path} was not written by this moe_lib. Name another file")
+    if seal != _seal(tensors, text):
+        raise CheckpointError(f"{path} has changed since it was written: a bit is not as it was. Delete it")
+    return text, tensors
 
 
-def _brief(value: object) -> str:
-    text = repr(value) if not isinstance(value, str) else value
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def digest(*tensors: Tensor) -> str:
+    """A fingerprint of the tensors' types, shapes and values."""
+    sha = hashlib.sha256()
+    for tensor in tensors:
+        sha.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        sha.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return sha.hexdigest()
+
+
+def _seal(tensors: dict[str, Tensor], text: dict[str, str]) -> str:
+    names = sorted(tensors)
+    whole = json.dumps([sorted(text.items()), names, digest(*map(tensors.get, names))])
+    return hashlib.sha256(whole.encode()).hexdigest()
+
+
+def _below(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key.removeprefix(f"{name}."): t for key, t in tensors.items() if key.startswith(f"{name}.")}
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{os.getpid()}.part")

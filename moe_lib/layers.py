@@ -1,8 +1,9 @@
-"""Linear layers for many experts at once."""
+"""Linear layers for many experts at once, and the checks that all parts share."""
 
+import inspect
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -11,78 +12,72 @@ Activation = Literal["sigmoid", "tanh", "relu"]
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU}
 
 
-class ExpertLinear(nn.Module):
+class Configured:
+    """What prints its settings and can be built again: each constructor argument is an attribute of the same name."""
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments that build this again, by name."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def extra_repr(self) -> str:
+        """The settings that are no modules and no weights; PyTorch prints modules itself."""
+        plain = {name: value for name, value in self.settings().items() if not isinstance(value, nn.Module | Tensor)}
+        return ", ".join(f"{name}={value!r}" for name, value in plain.items())
+
+    def __repr__(self) -> str:
+        return (
+            nn.Module.__repr__(self) if isinstance(self, nn.Module) else f"{type(self).__name__}({self.extra_repr()})"
+        )
+
+
+class ExpertLinear(Configured, nn.Module):
     r"""E linear layers as one batched product:  out[e] = x[e] W_e + b_e.
 
-    The same numbers as a loop over E separate ``nn.Linear`` layers, in one call instead of E.
-    Weights start Glorot-uniform (Glorot and Bengio 2010, eq. 16), layer by layer, and biases at zero.
-    Explained in chapter 5.
-
-    Args:
-        num_experts: E, at least 1.
-        in_features: size of the input of each expert.
-        out_features: size of the output of each expert.
+    The same numbers as a loop over E separate ``nn.Linear`` layers, in one call instead of E. Weights start
+    Glorot-uniform (Glorot and Bengio 2010, eq. 16), layer by layer, and biases at zero. Explained in chapter 5.
 
     Shape:
         in: (B, in_features), the same input for every expert, or (E, B, in_features), one each
         out: (E, B, out_features)
-
-        With `counts`, how many rows belong to each expert, the input is (N, in_features), the rows of the first expert
-        first, and the output (N, out_features): only these pairs of row and expert are computed (chapter 6).
     """
 
     def __init__(self, num_experts: int, in_features: int, out_features: int) -> None:
         super().__init__()
         for name, size in (("num_experts", num_experts), ("in_features", in_features), ("out_features", out_features)):
             require_positive(name, size)
+        self.num_experts, self.in_features, self.out_features = num_experts, in_features, out_features
         self.weight = nn.Parameter(torch.empty(num_experts, in_features, out_features))
         self.bias = nn.Parameter(torch.zeros(num_experts, 1, out_features))
         for weight in self.weight:
             nn.init.xavier_uniform_(weight)
 
-    def forward(self, x: Tensor, counts: Sequence[int] | None = None) -> Tensor:
-        if counts is not None:
-            parts = zip(x.split(counts), self.weight, self.bias, strict=True)
-            return torch.cat([torch.addmm(bias, rows, weight) for rows, weight, bias in parts])  # (N, out)
+    def forward(self, x: Tensor) -> Tensor:
         if x.dim() == 2:
-            x = x.expand(len(self.weight), *x.shape)  # (E, B, in), a view: no copies
+            x = x.expand(self.num_experts, *x.shape)  # (E, B, in), a view: no copies
         return torch.baddbmm(self.bias, x, self.weight)  # (E, B, out)
 
-    def extra_repr(self) -> str:
-        experts, in_features, out_features = self.weight.shape
-        return f"num_experts={experts}, in_features={in_features}, out_features={out_features}"
 
-
-class ExpertSequential(nn.Sequential):
-    """Layers one after the other; shapes are those of `ExpertLinear`."""
-
-    def forward(self, x: Tensor, counts: Sequence[int] | None = None) -> Tensor:
-        for layer in self:
-            x = layer(x, counts) if isinstance(layer, ExpertLinear) else layer(x)
-        return x
-
-
-def expert_mlp(num_experts: int, sizes: Sequence[int], activation: Activation) -> ExpertSequential:
-    """E multilayer perceptrons with layer sizes `sizes`; the activation stands between layers, not after the last."""
+def expert_mlp(
+    num_experts: int, in_features: int, hidden: Sequence[int], out_features: int, activation: Activation
+) -> nn.Sequential:
+    """E multilayer perceptrons side by side; the activation stands between layers, not after the last."""
+    if not isinstance(hidden, Sequence) or isinstance(hidden, str):
+        raise TypeError(f"hidden is {hidden!r}; give the sizes of the hidden layers in a tuple, for instance (128,)")
     layers: list[nn.Module] = []
-    for n_in, n_out in pairwise(sizes):
+    for n_in, n_out in pairwise([in_features, *hidden, out_features]):
         layers += [ExpertLinear(num_experts, n_in, n_out), make_activation(activation)]
-    return ExpertSequential(*layers[:-1])
+    return nn.Sequential(*layers[:-1])
 
 
 def make_activation(name: Activation) -> nn.Module:
-    """The activation of that name.
-
-    Raises:
-        ValueError: if there is none.
-    """
+    """The activation of that name; ValueError if there is none."""
     if name not in _ACTIVATIONS:
         raise ValueError(f"activation is {name!r}; choose one of {', '.join(get_args(Activation))}")
     return _ACTIVATIONS[name]()
 
 
 def require_positive(name: str, value: float) -> None:
-    """Raises ValueError unless `value` is above zero."""
+    """ValueError unless `value` is above zero."""
     if not value > 0:
         raise ValueError(f"{name} is {value}; it must be positive")
 
@@ -94,17 +89,32 @@ def require_index(name: str, value: int, count: int) -> None:
 
 
 def require_matrix(name: str, value: Tensor, columns: int) -> None:
-    """Raises unless `value` is a float32 tensor of shape (B, columns).
-
-    Raises:
-        TypeError: if it is no float32 tensor.
-        ValueError: if its shape is another.
-    """
-    if not isinstance(value, Tensor) or value.dtype != torch.float32:
-        given = f"a tensor of {value.dtype}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-        raise TypeError(f"{name} is {given}; give a float32 tensor, for instance torch.as_tensor({name}).float()")
+    """Raises TypeError unless `value` is a float32 tensor, ValueError unless its shape is (B, columns)."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} is a {type(value).__name__}; give a float32 tensor: torch.as_tensor({name}).float()")
+    if value.dtype != torch.float32:
+        hint = f"{name}.float() / 255, if it holds 8-bit images" if value.dtype == torch.uint8 else f"{name}.float()"
+        raise TypeError(f"{name} is a tensor of {value.dtype}; give a float32 tensor: {hint}")
     if value.dim() != 2 or value.shape[1] != columns:
+        flat = value.dim() > 2 and value.shape[1:].numel() == columns
+        hint = f"try {name}.flatten(1)" if flat else "resize the examples, or build the model for their size"
+        raise ValueError(f"{name} has shape {tuple(value.shape)}; expected (B, {columns}), one example a row: {hint}")
+
+
+def require_float32(model: nn.Module) -> None:
+    """Raises TypeError unless all weights are float32, as the data must be."""
+    if odd := {p.dtype for p in model.parameters()} - {torch.float32}:
+        raise TypeError(f"the model's weights are {odd.pop()}, and the data float32; call model.float() first")
+
+
+def require_finite(name: str, values: Tensor, low: float = float("-inf"), high: float = float("inf")) -> None:
+    """Raises ValueError if a value is NaN or infinite, or a pixel lies outside of [low, high]."""
+    least, most = values.aminmax()  # a NaN is both; no copy of the data is made
+    if not (least.isfinite() and most.isfinite()):
+        bad = (~values.isfinite()).flatten(1).any(dim=1).nonzero().flatten()
+        raise ValueError(f"{name} has NaN or infinite values in {len(bad)} rows, the first is row {bad[0]}")
+    if least < low or most > high:
         raise ValueError(
-            f"{name} has shape {tuple(value.shape)}; expected (B, {columns}), one example a row. "
-            f"Flatten images with {name}.flatten(1)"
+            f"pixels of {name} run from {least:.4g} to {most:.4g}; expected [{low:g}, {high:g}], where 0 is paper and "
+            f"1 is ink. Divide 8-bit images by 255, undo a normalisation, and turn black on white into 1 - {name}"
         )

@@ -1,23 +1,21 @@
 """How good is it? Measures of a trained mixture. Labels may come in here, and only here."""
 
 import math
+import operator
 from typing import NamedTuple
 
 import torch
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from moe_lib.balance import entropy
-from moe_lib.mixture import MixtureOfExperts
+from moe_lib.mixture import MixtureOfExperts, looking
 
 
 class Evaluation(NamedTuple):
-    """What a mixture says of a data set."""
+    """What a mixture says of a data set: gate probabilities p and the loss of each expert, (B, E) each."""
 
     gate: Tensor
-    """Gate probabilities p (B, E)."""
     losses: Tensor
-    """Loss of each expert on each example (B, E)."""
 
     @property
     def expected(self) -> float:
@@ -30,31 +28,21 @@ class Evaluation(NamedTuple):
         return self.gate.argmax(dim=1)
 
 
-@torch.no_grad()
 def evaluate(model: MixtureOfExperts, x: Tensor, y: Tensor, seed: int = 0, batch_size: int = 1000) -> Evaluation:
-    """Gate and losses over a whole data set, in batches, on the model's own device; the answer lies on the CPU.
-
-    Raises:
-        TypeError, ValueError: if the data does not fit the model; see `Experts.check`.
-    """
+    """Gate and losses over a whole data set x (B, D), y (B, D_out), in evaluation mode; the answer lies on the CPU."""
     model.check(x, y)
-    device = next(model.parameters()).device
-    generator = torch.Generator(device).manual_seed(seed)
-    gates, losses = [], []
-    for xs, ys in zip(x.split(batch_size), y.split(batch_size), strict=True):
-        xs, ys = xs.to(device), ys.to(device)
-        gates.append(model.gate(xs).cpu())
-        losses.append(model.expert_losses(xs, ys, model.noise(len(xs), generator)).cpu())
+    gates, losses, size = [], [], operator.index(batch_size)
+    with looking(model) as device:
+        generator = torch.Generator(device).manual_seed(operator.index(seed))
+        for xs, ys in zip(x.split(size), y.split(size), strict=True):
+            xs, ys = xs.to(device), ys.to(device)
+            gates.append(model.gate(xs).cpu())
+            losses.append(model.expert_losses(xs, ys, model.noise(len(xs), generator)).cpu())
     return Evaluation(torch.cat(gates), torch.cat(losses))
 
 
 def contingency(assignments: Tensor, labels: Tensor, num_experts: int | None = None) -> Tensor:
-    """How often expert and label meet: int64 (B,) each → counts (E, K).
-
-    Raises:
-        TypeError: if either is no tensor of whole numbers.
-        ValueError: if they are empty, negative, or of different length.
-    """
+    """How often expert and label meet: whole numbers (B,) each → counts, int64 (E, K)."""
     for name, values in (("assignments", assignments), ("labels", labels)):
         if not isinstance(values, Tensor) or values.is_floating_point() or values.dim() != 1:
             raise TypeError(f"{name} must be a tensor of whole numbers of shape (B,), one an example")
@@ -63,25 +51,25 @@ def contingency(assignments: Tensor, labels: Tensor, num_experts: int | None = N
     if assignments.min() < 0 or labels.min() < 0:
         raise ValueError("assignments and labels count from 0; a negative one was given")
     assignments, labels = assignments.long(), labels.long()
-    experts = max(num_experts or 0, int(assignments.max()) + 1)
-    classes = int(labels.max()) + 1
+    experts, classes = max(num_experts or 0, int(assignments.max()) + 1), int(labels.max()) + 1
     return torch.bincount(assignments * classes + labels, minlength=experts * classes).view(experts, classes)
 
 
 def match_experts(assignments: Tensor, labels: Tensor, num_experts: int | None = None) -> Tensor:
     """The one-to-one map of experts to labels that gets the most examples right (Hungarian method; Kuhn 1955).
 
-    Fit it on training data, then classify test images with ``match[assignments]``. Where there are more experts than
-    classes, those left over map to -1, which is never right.
-
-    Returns:
-        int64 (E,): the label of each expert.
+    Fitted on training data, the label of each expert, int64 (E,); it classifies test images as ``match[assignments]``.
+    E is the number of classes, or of experts that were assigned, unless `num_experts` says more. Where there are more
+    experts than classes, those left over map to -1, which is never right.
     """
-    counts = contingency(assignments, labels, num_experts)  # (E, K)
+    from scipy.optimize import linear_sum_assignment  # here, since importing it takes as long as all of this library
+
+    counts = contingency(assignments, labels, num_experts).cpu()  # (E, K)
+    counts = torch.nn.functional.pad(counts, (0, 0, 0, max(0, counts.shape[1] - counts.shape[0])))
     experts, classes = linear_sum_assignment(counts.numpy(), maximize=True)
     match = torch.full((len(counts),), -1)
     match[torch.as_tensor(experts)] = torch.as_tensor(classes)
-    return match
+    return match.to(assignments.device)
 
 
 def clustering_accuracy(assignments: Tensor, labels: Tensor) -> float:
@@ -92,36 +80,25 @@ def clustering_accuracy(assignments: Tensor, labels: Tensor) -> float:
     return (match_experts(assignments, labels)[assignments.long()] == labels).float().mean().item()
 
 
-def purity(assignments: Tensor, labels: Tensor) -> float:
-    """Share of examples with the commonest label of their expert, in [0, 1]. It grows with E: never call it ACC."""
-    counts = contingency(assignments, labels)
-    return (counts.max(dim=1).values.sum() / counts.sum()).item()
-
-
 class GateHealth(NamedTuple):
     """What a gate's probabilities alone say of it: no label and no loss is needed."""
 
-    balance: float
-    """H(mean_b p) / ln E, in [0, 1]: 1 when all experts get the same share, 0 when one gets all."""
-    hesitation: float
-    """mean_b H(p) in nats: 0 when every image is decided, ln E when none is."""
-    information: float
-    """H(mean_b p) - mean_b H(p) in nats, at most ln E: what the choice of expert tells of the image."""
-    live: int
-    """Experts with more than a tenth of their fair share: of ten experts, more than 1 % of all probability."""
-    busiest: float
-    """Share of the busiest expert, in [0, 1]."""
+    balance: float  # H(mean_b p) / ln E, in [0, 1]: 1 when all experts get the same share, 0 when one gets all
+    gate_entropy: float  # mean_b H(p) in nats: 0 when every image is decided, ln E when none is
+    information: float  # H(mean_b p) - mean_b H(p) in nats, at most ln E: what the expert tells of the image
+    experts_in_use: int  # with more than a tenth of a fair share: of ten, more than 1 % of all probability
+    busiest: float  # share of the busiest expert, in [0, 1]
 
 
 def gate_health(p: Tensor) -> GateHealth:
     """Health of a gate from its probabilities p (B, E)."""
     share = p.mean(dim=0)  # (E,)
-    spread, hesitation = entropy(share).item(), entropy(p).mean().item()
+    spread, gate_entropy = entropy(share).item(), entropy(p).mean().item()
     return GateHealth(
         balance=spread / math.log(len(share)) if len(share) > 1 else 1.0,
-        hesitation=hesitation,
-        information=spread - hesitation,
-        live=int((share > 0.1 / len(share)).sum()),
+        gate_entropy=gate_entropy,
+        information=spread - gate_entropy,
+        experts_in_use=int((share > 0.1 / len(share)).sum()),
         busiest=share.max().item(),
     )
 

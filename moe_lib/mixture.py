@@ -1,153 +1,165 @@
 """The mixture of experts: one objective, whatever the experts are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from moe_lib.balance import Balance
-from moe_lib.experts import Experts, Objective
-from moe_lib.layers import require_matrix
-from moe_lib.processes import gather
-from moe_lib.routing import dispatch
+from moe_lib.balance import Balance, ImportanceVariance
+from moe_lib.experts import Objective, VAEExperts
+from moe_lib.layers import Configured, require_float32
+from moe_lib.manager import Manager
 
 
-class MixtureOfExperts(nn.Module):
+class AnyManager(Protocol):
+    """What a mixture needs of its manager: `Manager` is one, and so is any module of yours that has this."""
+
+    num_experts: int
+    in_features: int | None  # D, or None where any size will do
+
+    def __call__(self, x: Tensor) -> Tensor: ...  # (B, D) → logits (B, E)
+
+
+class AnyExperts(Protocol):
+    """What a mixture needs of its experts. Those that draw have `generate`, regressions `predict`, VAEs `elbo`."""
+
+    num_experts: int
+    in_features: int
+    out_features: int
+
+    def losses(self, x: Tensor, y: Tensor, noise: Any = None) -> Tensor: ...  # (B, D), (B, D_out) → (B, E)
+    def noise(self, n: int, generator: torch.Generator | None = None) -> Any: ...  # all that `losses` draws at random
+    def check(self, x: Tensor, y: Tensor | None = None) -> None: ...  # raises on data that they cannot learn from
+
+
+class Trainable(Protocol):
+    """What `fit` can train: `MixtureOfExperts`, `Experts` alone, or any module of yours that has this."""
+
+    def __call__(self, x: Tensor, y: Tensor, noise: Any) -> Objective: ...  # y: whatever this model compares x with
+    def noise(self, n: int, generator: torch.Generator | None = None) -> Any: ...  # a tensor (n, ...) or several
+    def check(self, x: Tensor, y: Tensor | None = None) -> None: ...  # raises on data that it cannot learn from
+
+
+class MixtureOfExperts(Configured, nn.Module):
     r"""A manager that shares examples out among experts.
 
     total = mean_b Σ_i p_i(x_b) loss_i(x_b, y_b)  +  balance(p),     p = softmax(manager(x))
 
     With y a number and squared errors this is the regression of chapter 2; with y = x and the negative ELBO of ten
-    VAEs it is the MoE-VAE of chapter 5. Each expert's loss is weighted, never its output: that is why experts
-    specialise (Jacobs et al. 1991, eq. 1.2; chapter 2 shows both).
+    VAEs the MoE-VAE of chapter 5. Each expert's loss is weighted, never its output: that is why experts specialise
+    (Jacobs et al. 1991, eq. 1.2).
 
-    Args:
-        manager: from x (B, D) to logits (B, E).
-        experts: E models with a loss per example and expert.
-        balance: a balancing term of `moe_lib.balance`, or None. It sees all of p, top_k or not, and where several
-            processes train together, the p of all of them.
-        top_k: how many experts compute each example in training, at least 2: those with the largest p, whose p is then
-            scaled to sum to one. None is all of them. Such a step cannot be compiled. Explained in chapter 6.
-
-    Raises:
-        ValueError: if manager and experts differ in the number of experts or the size of x, or top_k is out of range.
+    Its parts are what `AnyManager` and `AnyExperts` say, and a term of `moe_lib.balance`, or None. What only looks at a
+    model (`assign`, `expert_losses`, `evaluate`, …) changes nothing: it does so in evaluation mode, as `fit` leaves it.
     """
 
-    def __init__(
-        self, manager: nn.Module, experts: Experts, balance: Balance | None = None, top_k: int | None = None
-    ) -> None:
+    def __init__(self, manager: AnyManager, experts: AnyExperts, balance: Balance | None = None) -> None:
         super().__init__()
+        for name, part, needs in (("manager", manager, ""), ("experts", experts, "losses noise check")):
+            lacks = [need for need in f"num_experts in_features {needs}".split() if not hasattr(part, need)]
+            if lacks or not isinstance(part, nn.Module):
+                raise TypeError(f"{name} is {part!r}; give a module with all of Any{name.capitalize()}: {lacks}")
+        if balance is not None and (isinstance(balance, type) or not callable(balance)):
+            raise TypeError(f"balance is {balance!r}; give a term, for instance ImportanceVariance(weight=0.1)")
         if manager.num_experts != experts.num_experts:
-            raise ValueError(
-                f"the manager chooses among {manager.num_experts} experts; there are {experts.num_experts}"
-            )
-        if getattr(manager, "in_features", experts.in_features) != experts.in_features:
+            raise ValueError(f"the manager chooses among {manager.num_experts} experts, of {experts.num_experts}")
+        if manager.in_features not in (None, experts.in_features):
             raise ValueError(f"the manager takes {manager.in_features} features, the experts {experts.in_features}")
-        if top_k is not None and not 2 <= top_k <= experts.num_experts:
-            raise ValueError(
-                f"top_k is {top_k}; choose 2 to {experts.num_experts} experts, or None for all. (With one alone its "
-                f"scaled p is 1 whatever the manager says, and the manager learns nothing from the experts)"
-            )
-        self.manager, self.experts, self.balance, self.top_k = manager, experts, balance, top_k
-
-    def extra_repr(self) -> str:
-        return f"balance={self.balance}, top_k={self.top_k}"
-
-    @property
-    def num_experts(self) -> int:
-        return self.experts.num_experts
+        self.manager, self.experts, self.balance = manager, experts, balance
+        self.num_experts = experts.num_experts
 
     def gate(self, x: Tensor) -> Tensor:
-        """Gate probabilities p (B, E); each row sums to one."""
+        """Gate probabilities p (B, E); each row sums to one. The manager computes in the mode that it is in."""
         return self.manager(x).float().softmax(dim=1)
 
-    def noise(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """All that the objective of n examples draws at random, (n, ...); see `Experts.noise`."""
+    def noise(self, n: int, generator: torch.Generator | None = None) -> Any:
+        """All that the objective of n examples draws at random."""
         return self.experts.noise(n, generator)
 
-    def objective(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Objective:
-        """The two parts of the loss of a batch x (B, D), y (B, D_out). The noise is drawn here if it is not given.
-
-        Where several processes train together, all of them must call it: they exchange p.
-        """
+    def objective(self, x: Tensor, y: Tensor, noise: Any = None) -> Objective:
+        """The two parts of the loss of a batch x (B, D), y (B, D_out); the noise is drawn unless given."""
         p = self.gate(x)  # (B, E)
-        return Objective(
-            expected=self.expected_loss(p, x, y, self.noise(len(x)) if noise is None else noise),
-            balancing=self.balancing(x, p),
-        )
+        noise = self.noise(len(x)) if noise is None else noise
+        return Objective(self.expected_loss(p, x, y, noise), self.balancing(x, p))
 
-    def forward(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Objective:
+    def forward(self, x: Tensor, y: Tensor, noise: Any = None) -> Objective:
         return self.objective(x, y, noise)
 
+    def expected_loss(self, p: Tensor, x: Tensor, y: Tensor, noise: Any) -> Tensor:
+        """mean_b Σ_i p_i loss_i, a scalar."""
+        return (p * self.experts.losses(x, y, noise)).sum(dim=1).mean()
+
     def balancing(self, x: Tensor, p: Tensor) -> Tensor:
-        """The balancing term of this level, and those of the levels below where experts are mixtures: a scalar."""
-        own = self.balance(gather(p)) if self.balance else p.new_zeros(())
-        return own + self.experts.balancing(x, p)
+        """The balancing term, a scalar; zero where there is none."""
+        return self.balance(self.pooled(p)) if self.balance else p.new_zeros(())
 
-    def expected_loss(self, p: Tensor, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
-        """mean_b Σ_i p_i loss_i, a scalar; with top_k the sum runs over the experts chosen for each example."""
-        if self.top_k is None:
-            return (p * self.experts.losses(x, y, noise)).sum(dim=1).mean()
-        route = dispatch(p, self.top_k)  # N = B top_k pairs of example and expert
-        own = noise[route.rows, route.experts]  # (N, Z)
-        losses = self.experts.losses(x[route.rows], y[route.rows], own, route.counts)  # (N,)
-        return (route.weight * losses).sum() / len(x)
+    def pooled(self, p: Tensor) -> Tensor:
+        """p of the whole batch: p itself, unless `shared_step` has put in its place what several processes exchange."""
+        return p
 
-    @torch.no_grad()
     def assign(self, x: Tensor) -> Tensor:
-        """The most probable expert of each example, int64 (B,); in a tree the path down to one, (B, levels).
+        """The most probable expert of each example, int64 (B,); a thousand examples are computed at a time."""
+        self.check(x)
+        with looking(self) as device:
+            return torch.cat([self.gate(part.to(device)).argmax(dim=1) for part in x.split(1000)]).to(x.device)
 
-        It goes through x a thousand examples at a time, so a whole data set fits.
-        """
-        return torch.cat([self.experts.descend(part, self.gate(part).argmax(dim=1)) for part in x.split(1000)])
-
-    @torch.no_grad()
-    def expert_losses(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Tensor:
+    def expert_losses(self, x: Tensor, y: Tensor, noise: Any = None) -> Tensor:
         """Loss of each expert on each example (B, E), for looking at: without gradients."""
-        return self.experts.losses(x, y, noise)
+        self.check(x, y)
+        with looking(self) as device:
+            return self.experts.losses(x.to(device), y.to(device), noise)
 
-    def generate(self, expert: int | Sequence[int], n: int, seed: int) -> Tensor:
-        """n images drawn by one expert, or at the end of a path: (n, D)."""
-        return self.experts.generate(expert, n, seed)
+    def generate(self, expert: int, n: int, seed: int) -> Tensor:
+        """n images drawn by one expert: (n, D) on the CPU; TypeError if such experts cannot draw."""
+        if not hasattr(self.experts, "generate"):
+            raise TypeError(f"{type(self.experts).__name__} predict y from x and draw nothing; see experts.predict")
+        with looking(self):
+            return self.experts.generate(expert, n, seed)
 
-    def check(self, x: Tensor, y: Tensor) -> None:
-        """Raises TypeError or ValueError on data that the experts cannot learn from; see `Experts.check`."""
-        require_matrix("x", x, self.experts.in_features)
-        require_matrix("y", y, self.experts.out_features)
+    def check(self, x: Tensor, y: Tensor | None = None) -> None:
+        """TypeError or ValueError on data that the model cannot learn from; see `Experts.check`."""
+        require_float32(self)
         self.experts.check(x, y)
 
 
 class CooperatingExperts(MixtureOfExperts):
-    r"""The same parts with the loss of the blended output:  mean_b ‖ y_b - Σ_i p_i(x_b) y_i(x_b) ‖².
+    r"""The same parts with the loss of the weighted average of outputs:  mean_b ‖ y_b - Σ_i p_i(x_b) y_i(x_b) ‖².
 
     Now every expert is corrected for the error that all of them make together, so they lean on one another instead of
-    specialising. It stands here to be compared with, in chapter 2 (Jacobs et al. 1991, eq. 1.1). Regression only, and
-    no top_k: every expert has its part in the output.
+    specialising. Chapter 2 compares both (Jacobs et al. 1991, eq. 1.1). TypeError unless the experts have outputs.
     """
 
-    def __init__(self, manager: nn.Module, experts: Experts, balance: Balance | None = None) -> None:
+    def __init__(self, manager: AnyManager, experts: AnyExperts, balance: Balance | None = None) -> None:
         super().__init__(manager, experts, balance)
+        if not hasattr(experts, "predict"):
+            raise TypeError(f"{type(experts).__name__} have no predict: only regressions can average their outputs")
 
-    def expected_loss(self, p: Tensor, x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
-        blended = (p.unsqueeze(2) * self.experts.predict(x)).sum(dim=1)  # (B, D_out)
-        return (y - blended).square().sum(dim=1).mean()
+    def expected_loss(self, p: Tensor, x: Tensor, y: Tensor, noise: Any) -> Tensor:
+        average = (p.unsqueeze(2) * self.experts.predict(x)).sum(dim=1)  # (B, D_out)
+        return (y - average).square().sum(dim=1).mean()
 
 
-class LikelihoodMixture(MixtureOfExperts):
-    r"""The same parts with the likelihood of the mixture:  mean_b -ln Σ_i p_i(x_b) exp( -loss_i(x_b, y_b) ).
+def moe_vae(
+    num_experts: int = 10, balance: Balance | None = None, latent: int = 10, decoder_std: float = 0.5
+) -> MixtureOfExperts:
+    """The mixture of VAEs of Zeldes' post, with its balancing term unless another is given. Chapter 5."""
+    return MixtureOfExperts(
+        manager=Manager(in_features=784, hidden=(128,), num_experts=num_experts),
+        experts=VAEExperts(num_experts, in_features=784, hidden=(128,), latent=latent, decoder_std=decoder_std),
+        balance=balance or ImportanceVariance(weight=0.1),
+    )
 
-    Where each loss is a negative log-likelihood, or a bound on one, so is this. Its gradient weighs expert i by the
-    responsibility  r_i = p_i exp(-loss_i) / Σ_j p_j exp(-loss_j),  not by p_i: an image belongs at once to who explains
-    it best. All experts are computed, so there is no top_k. Jacobs et al. 1991, eq. 1.3. Explained in chapter 8.
-    """
 
-    def __init__(self, manager: nn.Module, experts: Experts, balance: Balance | None = None) -> None:
-        super().__init__(manager, experts, balance)
-
-    def objective(self, x: Tensor, y: Tensor, noise: Tensor | None = None) -> Objective:
-        log_p = self.manager(x).float().log_softmax(dim=1)  # (B, E); ln of a p of zero would have no gradient
-        losses = self.experts.losses(x, y, self.noise(len(x)) if noise is None else noise)  # (B, E)
-        return Objective(
-            expected=-(log_p - losses).logsumexp(dim=1).mean(),
-            balancing=self.balancing(x, log_p.exp()),
-        )
+@contextmanager
+def looking(model: nn.Module) -> Iterator[torch.device]:
+    """Evaluation mode without gradients, on the model's own device; afterwards every part is in the mode it had."""
+    modes = [(part, part.training) for part in model.modules()]
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield next((p.device for p in model.parameters()), torch.device("cpu"))
+    finally:
+        for part, mode in modes:
+            part.training = mode

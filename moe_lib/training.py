@@ -1,36 +1,41 @@
 """Training: one visible loop for every model of the book."""
 
 import math
+import operator
 import platform
+import re
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
-from moe_lib import processes
-from moe_lib.checkpoint import RunState, digest
-from moe_lib.compiled import compiled_step
-from moe_lib.experts import Objective
+from moe_lib.checkpoint import Checkpoint, digest
+from moe_lib.data import Points
+from moe_lib.experts import RegressionExperts
+from moe_lib.manager import Manager
+from moe_lib.mixture import MixtureOfExperts, Trainable
 
 Precision = Literal["fp32", "bf16"]
-Schedule = Literal["constant", "one-cycle"]
 Rate = float | Mapping[str, float]
+Autocast = Callable[[], AbstractContextManager]
+Learn = Callable[[Tensor, Tensor, Any], Tensor]  # x, y and noise of a batch → its losses, expected and balancing (2,)
 
 
 @dataclass
 class History:
-    """One float an epoch: the mean over the batches of the epoch, as the model learnt on them."""
+    """One float an epoch: the mean over its batches, as the model learnt on them."""
 
-    expected: list[float] = field(default_factory=list)
-    """Expected loss of the experts; nats per image for VAEs."""
+    expected: list[float] = field(default_factory=list)  # loss of the experts; nats per image for VAEs
     balancing: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    looks: dict[int, Tensor] = field(default_factory=dict)  # by epoch, the tensors that `on_epoch` returned
 
     @property
     def total(self) -> list[float]:
@@ -42,7 +47,7 @@ class History:
 
 
 def fit(
-    model: nn.Module,
+    model: Trainable,
     x: Tensor,
     y: Tensor,
     *,
@@ -50,222 +55,195 @@ def fit(
     batch_size: int,
     lr: Rate,
     seed: int,
-    schedule: Schedule = "constant",
     device: str | torch.device | None = None,
     precision: Precision = "fp32",
-    compile: bool = False,
+    schedule: Callable[[float], float] | None = None,
+    step: Callable[[nn.Module, torch.optim.Optimizer, Autocast], Learn] | None = None,
     checkpoint: str | Path | None = None,
     progress: bool = True,
-    on_epoch: Callable[[int, nn.Module], None] | None = None,
+    on_epoch: Callable[[int, nn.Module], Tensor | None] | None = None,
 ) -> History:
-    """Trains a model with Adam, in place, and returns its loss curves. There is no room for labels.
+    """Trains a model with Adam, in place, and leaves it in evaluation mode, on the device that it came from. Chapter 2.
 
-    Every epoch visits the examples in a new order; those left over from the last whole batch sit it out, since a
-    balancing term may depend on the batch size. Afterwards the model is back on the device that it came from.
-    Under torchrun, with a process group, each process computes its share of every batch, and all of them end with the
-    same weights and the same losses. Explained in chapter 2; what makes it fast, in chapter 6.
+    Every epoch visits the examples in a new order; an incomplete last batch is dropped.
 
     Args:
-        model: `MixtureOfExperts`, or `Experts` alone.
+        model: `MixtureOfExperts`, `Experts` alone, or another `Trainable`.
         x: (B, D) what the manager (and the encoder) sees.
-        y: (B, D_out) what the experts should give; x itself for VAEs.
+        y: (B, D_out) what the experts should give: x itself for VAEs. Labels are never handed over.
         epochs: how many in all, those of a resumed checkpoint counted in.
         batch_size: examples a step, at most B; of all processes together.
         lr: Adam's learning rate, or one for each named child: ``{"manager": 0.02, "experts": 0.05}``.
-        seed: of the order of examples and of all noise. On a CPU, with the same number of threads and the same starting
-            weights (``torch.manual_seed`` before the model is built), a run repeats bit for bit.
-        schedule: "constant", or "one-cycle": lr rises from a 25th to its full value over the first three tenths of all
-            steps, then falls to nearly zero, along half a cosine each. The idea is Smith and Topin's
-            (arXiv:1708.07120), the shape that of PyTorch's OneCycleLR.
+        seed: of the order of examples and of all noise. On a CPU, with as many threads and the same starting weights
+            (``torch.manual_seed`` before the model is built), a run repeats bit for bit.
         device: "cpu", "cuda", "mps", or None for the best there is.
-        precision: "fp32", or "bf16" for layers in bfloat16 with float32 weights, softmax and losses. Where the
-            processor has no bfloat16 of its own, it warns and computes in float32, which is faster there.
-        compile: whether to compile the step, which takes some seconds first and forgets what was compiled before. Where
-            that fails, or several processes train together, it warns and goes on uncompiled.
-        checkpoint: a file written after every epoch. If it exists, training goes on from there, to the same weights as
-            if it had never stopped. Where several processes train together, a path that all of them see.
+        precision: "fp32", or "bf16" for layers in bfloat16 with float32 weights, softmax and losses; float32 and a
+            warning where the processor has no bfloat16 of its own.
+        schedule: from the share of all steps that are done, in [0, 1), to what the rate is multiplied by.
+        step: what learns a batch: `plain_step` unless given; `moe_lib.scaling` has others.
+        checkpoint: a file written after every epoch. If it exists, training goes on from there, to the same weights.
         progress: whether to show a progress bar.
-        on_epoch: called with the number of finished epochs, 0 before the first, and the model in evaluation. A resumed
-            run does not call it again for the epochs of its checkpoint.
+        on_epoch: called with the number of finished epochs, 0 before the first, and the model in evaluation mode. A
+            tensor that it returns is kept in `History.looks`, and in the checkpoint.
 
     Raises:
-        TypeError, ValueError: if the data or a setting makes no sense, before anything is trained.
-        CheckpointError: if the checkpoint is torn, of another model, data set or setting, or has more epochs.
+        TypeError, ValueError, CheckpointError: if data, setting or checkpoint do not fit, before anything is trained.
         FloatingPointError: if the loss or a weight stops being finite; the last checkpoint is kept.
     """
     model.check(x, y)
-    _check_settings(len(x), epochs, batch_size, precision, schedule)
-    home, device = next(model.parameters()).device, resolve_device(device)
-    if precision == "bf16" and not has_bf16(device):
-        warnings.warn(f"this {device.type} has no bfloat16 of its own: computing in float32 instead", stacklevel=2)
-        precision = "fp32"
-    mine = processes.share(batch_size)  # the whole batch, where there is one process
-    alone, first = processes.num_processes() == 1, processes.rank() == 0
+    epochs, seed = _whole("epochs", epochs), _whole("seed", seed, least=0)
+    batch_size = _whole("batch_size", batch_size, most=len(x))
+    home, device = next(model.parameters(), x).device, resolve_device(device)
+    autocast, step = resolve_precision(precision, device), step or plain_step
     optimizer = torch.optim.Adam(_parameter_groups(model, lr), fused=True)
     rates = [group["lr"] for group in optimizer.param_groups]
     order = torch.Generator().manual_seed(seed)
-    noise = torch.Generator(device).manual_seed(int(torch.randint(2**62, (1,), generator=order)))
-    history = History()
+    noise = torch.Generator(device).manual_seed(int(torch.randint(2**62, (1,), generator=order)))  # another stream
+    history, steps, file = History(), len(x) // batch_size, None
+    if checkpoint is not None:
+        parts = {"model": model, "adam": optimizer, "order": order, "noise": noise}
+        same = {"model": _name(model), "data": digest(x, y), "batch_size": batch_size, "seed": seed, "lr": rates}
+        same |= {"precision": precision, "device": device.type, "step": _name(step)}
+        same |= {"schedule": _name(schedule), "epochs": epochs if schedule else None}  # a schedule knows where it ends
+        file = Checkpoint(checkpoint, parts, history, same)
 
     def look() -> None:
-        if on_epoch:
-            on_epoch(len(history), model.eval())
-            model.train()
+        if on_epoch and (seen := on_epoch(len(history), model.eval())) is not None:
+            history.looks[len(history)] = torch.as_tensor(seen).detach().cpu().clone()
+        model.train()
 
     try:
-        trained = processes.wrap(model.to(device).train())
-        state = None
-        if checkpoint is not None:
-            settings = {"model": repr(model), "data": digest(x, y), "batch_size": batch_size, "seed": seed, "lr": rates}
-            settings |= {"precision": precision, "compile": compile, "device": device.type, "schedule": schedule}
-            settings |= {"processes": processes.num_processes()}
-            settings |= {"epochs": epochs} if schedule != "constant" else {}  # a schedule knows where it ends
-            state = RunState(model, optimizer, {"order": order, "noise": noise}, history, settings)
-        if state and Path(checkpoint).exists():
-            state.load(Path(checkpoint), most_epochs=epochs)
-        else:
+        model.to(device).train()
+        resumed = file.resume(most_epochs=epochs) if file else False
+        if not resumed:
             look()
-
-        same = y is x  # then one copy of the images will do
-        x = x.to(device)
-        y = x if same else y.to(device)
-
-        def objective(x: Tensor, y: Tensor, noise: Tensor) -> Objective:
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16"):
-                return trained(x, y, noise)
-
-        def step(x: Tensor, y: Tensor, noise: Tensor) -> Tensor:
-            loss = objective(x, y, noise)
-            optimizer.zero_grad()
-            loss.total.backward()
-            optimizer.step()
-            return torch.stack(loss).detach()
-
-        if compile and alone:
-            step = compiled_step(objective, optimizer, otherwise=step)
-        elif compile:
-            warnings.warn("several processes train uncompiled: a compiled step would not share gradients", stacklevel=2)
-        steps = len(x) // batch_size
-        with tqdm(
-            total=epochs, initial=len(history), unit="epoch", leave=False, disable=not (progress and first)
-        ) as bar:
-            while len(history) < epochs:
-                start = time.perf_counter()
-                sums = torch.zeros(2, device=device)
-                shuffled = torch.randperm(len(x), generator=order)[: steps * batch_size].to(device)
-                for i, batch in enumerate(shuffled.view(steps, batch_size)):
-                    for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                        group["lr"] = rate * _SCHEDULES[schedule]((len(history) + i / steps) / epochs)
-                    xs, drawn = x[batch[mine]], model.noise(batch_size, noise)[mine]
-                    sums += step(xs, xs if same else y[batch[mine]], drawn)
-
-                sums = processes.mean(sums)
-                expected, balancing = (sums / steps).tolist()
-                history.expected.append(expected)
-                history.balancing.append(balancing)
-                history.seconds.append(time.perf_counter() - start)
-                if not (sums.isfinite().all() and all(p.isfinite().all() for p in model.parameters())):
-                    raise FloatingPointError(
-                        f"epoch {len(history)} ended with a loss of {expected + balancing:.4g}, or with weights, that "
-                        f"are not finite; try a smaller lr"
-                    )
-                if state and first:
-                    state.save(Path(checkpoint))
-                bar.update()
-                bar.set_postfix(loss=f"{expected + balancing:.4g}")
-                look()
+        x, y = x.detach().to(device), None if y is x else y.detach().to(device)  # one copy, where both are the same
+        learn = step(model, optimizer, autocast)
+        for epoch in _progress(range(len(history), epochs), history, shown=progress):
+            start, sums = time.perf_counter(), torch.zeros(2, device=device)
+            shuffled = torch.randperm(len(x), generator=order)[: steps * batch_size].to(device)
+            for i, batch in enumerate(shuffled.view(steps, batch_size)):
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * schedule((epoch + i / steps) / epochs) if schedule else rate
+                xs = x[batch]
+                sums += learn(xs, xs if y is None else y[batch], model.noise(batch_size, noise))
+            for curve, value in zip((history.expected, history.balancing), (sums / steps).tolist(), strict=True):
+                curve.append(value)
+            history.seconds.append(time.perf_counter() - start)
+            if not (math.isfinite(history.total[-1]) and all(p.isfinite().all() for p in model.parameters())):
+                raise FloatingPointError(f"a loss or weight is not finite after epoch {epoch + 1}; try a smaller lr")
+            look()
+            if file:
+                file.save()
     finally:
         model.to(home).eval()
     return history
 
 
+def plain_step(model: nn.Module, optimizer: torch.optim.Optimizer, autocast: Autocast) -> Learn:
+    """Loss, gradients, one step of Adam. `moe_lib.scaling` has faster ways to do the same."""
+
+    def learn(x: Tensor, y: Tensor, noise: Any) -> Tensor:
+        with autocast():
+            loss = model(x, y, noise)
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+        return torch.stack(loss).detach()
+
+    return learn
+
+
 def best_of(train: Callable[[int], tuple[nn.Module, History]], seeds: Sequence[int]) -> tuple[nn.Module, History, int]:
-    """Trains once for each seed and keeps the run whose total loss ended lowest: a choice that needs no labels.
-
-    Explained in chapter 2.
-
-    Args:
-        train: from a seed to a trained model and its history.
-        seeds: at least one.
-
-    Returns:
-        model, history and seed of the run that was kept.
-
-    Raises:
-        ValueError: if there are no seeds.
-    """
+    """Model, history and seed of the run whose total loss ended lowest: a choice that needs no labels. Chapter 2."""
     if len(seeds) == 0:
         raise ValueError("seeds is empty; give at least one")
     runs = [(*train(seed), seed) for seed in seeds]
     return min(runs, key=lambda run: run[1].total[-1])
 
 
-def resolve_device(device: str | torch.device | None = None) -> torch.device:
-    """The device asked for; with None, CUDA if there is one, then Apple's MPS, then the CPU.
+def fit_parabolas(
+    points: Points, seed: int, epochs: int = 120, manager: nn.Module | None = None,
+    kind: type[MixtureOfExperts] = MixtureOfExperts, **options: Any,
+) -> tuple[MixtureOfExperts, History]:  # fmt: skip
+    """One training run of two quadratic experts, from the weights of this seed. Chapter 2.
 
-    Raises:
-        ValueError: if the name is no device, or this machine has none of that kind.
+    The manager is 1-16-2 with tanh units unless another is given, the mixture of the class `kind`; options go to `fit`.
     """
+    with seeded(seed):
+        manager = manager or Manager(in_features=1, hidden=(16,), num_experts=2, activation="tanh")
+        model = kind(manager, RegressionExperts(num_experts=2, degree=2))
+    rates = {"manager": 0.02, "experts": 0.05}  # slower, so that experts have something to offer before it decides
+    lr = {part: rate for part, rate in rates.items() if any(p.requires_grad for p in getattr(model, part).parameters())}
+    options = {"device": "cpu", "progress": False} | options  # too small to be worth a GPU
+    history = fit(model, points.x, points.y, epochs=epochs, batch_size=50, lr=lr, seed=seed, **options)
+    return model, history
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Weights that are drawn inside are those of this seed; PyTorch's global random state is as before afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(operator.index(seed))
+        yield
+
+
+def resolve_device(device: str | torch.device | None = None) -> torch.device:
+    """The device asked for; with None the best there is. ValueError if this machine has none of that kind."""
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if device is None:
-        return torch.device(next(name for name, there in available.items() if there))
-    try:
-        resolved = torch.device(device)
-    except RuntimeError:
-        resolved = None
-    if resolved is None or resolved.type not in available:
-        raise ValueError(f"device is {device!r}; choose one of {', '.join(available)}, or None for the best there is")
-    if not available[resolved.type]:
-        raise ValueError(
-            f"device {device!r} was asked for, but this machine has none; leave device out to use the best"
-        )
-    return resolved
+    here = [name for name, there in available.items() if there]
+    wanted = here[0] if device is None else str(device)
+    if wanted.partition(":")[0] not in here:
+        raise ValueError(f"device is {device!r}; this machine has {', '.join(here)}. Leave it out for the best of them")
+    return torch.device(wanted)
 
 
-def one_cycle(done: float) -> float:
-    """Share of the learning rate when a share `done` of all steps is done: up along half a cosine, then down."""
-    peak, start, end = 0.3, 1 / 25, 1e-5
-    if done < peak:
-        return 1 + (start - 1) * _half_cosine(done / peak)
-    return end + (1 - end) * _half_cosine((done - peak) / (1 - peak))
-
-
-def _half_cosine(way: float) -> float:
-    return (1 + math.cos(math.pi * way)) / 2  # from 1 to 0
-
-
-_SCHEDULES: dict[str, Callable[[float], float]] = {"constant": lambda done: 1.0, "one-cycle": one_cycle}
+def resolve_precision(precision: Precision, device: torch.device) -> Autocast:
+    """The context in which a loss is computed: autocast to bfloat16 where that is asked for, and the device has it."""
+    if precision not in get_args(Precision):
+        raise ValueError(f"precision is {precision!r}; choose one of {', '.join(get_args(Precision))}")
+    bf16 = precision == "bf16" and has_bf16(device)
+    if precision == "bf16" and not bf16:
+        warnings.warn(f"this {device.type} has no bfloat16 of its own: computing in float32 instead", stacklevel=3)
+    return partial(torch.autocast, device.type, dtype=torch.bfloat16, enabled=bf16)
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices itself; one that imitates it is faster in float32.
-
-    CUDA devices and x86 processors are asked; of others it is assumed.
-    """
+    """Whether the device multiplies bfloat16 matrices itself: CUDA and x86 are asked, of others it is assumed."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    if device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64"):
-        return torch.cpu._is_avx512_bf16_supported()
-    return True
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    return torch.cpu._is_avx512_bf16_supported() if device.type == "cpu" and x86 else True
 
 
-def _check_settings(n: int, epochs: int, batch_size: int, precision: str, schedule: str) -> None:
-    if not isinstance(epochs, int) or epochs < 1:
-        raise ValueError(f"epochs is {epochs}; train for a whole number of at least 1")
-    if not isinstance(batch_size, int) or not 1 <= batch_size <= n:
-        raise ValueError(f"batch_size is {batch_size} for {n} examples; it must be a whole number from 1 to {n}")
-    for name, value, choices in (("precision", precision, Precision), ("schedule", schedule, Schedule)):
-        if value not in get_args(choices):
-            raise ValueError(f"{name} is {value!r}; choose one of {', '.join(get_args(choices))}")
+def _name(part: Any) -> str:
+    return re.sub(" at 0x[0-9a-f]+", "", getattr(part, "__qualname__", repr(part)))  # the same in every process
+
+
+def _whole(name: str, value: int, least: int = 1, most: float = math.inf) -> int:
+    if not hasattr(value, "__index__") or not least <= operator.index(value) <= most:
+        raise ValueError(f"{name} is {value!r}; give a whole number from {least} to {most:g}")
+    return operator.index(value)
 
 
 def _parameter_groups(model: nn.Module, lr: Rate) -> list[dict]:
-    """One group for all, or one for each named child of the model."""
-    rates = {name: float(rate) for name, rate in lr.items()} if isinstance(lr, Mapping) else {"": float(lr)}
-    if isinstance(lr, Mapping):
-        parts = {name for name, child in model.named_children() if any(True for _ in child.parameters())}
-        if set(rates) != parts:
-            raise ValueError(f"lr names {sorted(rates)}; the model's parts are {sorted(parts)}")
-    if bad := {name: rate for name, rate in rates.items() if not 0 < rate < float("inf")}:
+    """All weights that are not frozen: one group, or one for each named child of the model."""
+    parts = {name: [p for p in child.parameters() if p.requires_grad] for name, child in model.named_children()}
+    groups = {name: weights for name, weights in parts.items() if weights}
+    if not isinstance(lr, Mapping):
+        groups, lr = {"all": [p for p in model.parameters() if p.requires_grad]}, {"all": lr}
+    if lr.keys() != groups.keys() or not any(groups.values()):
+        raise ValueError(f"lr names {sorted(lr)}; the parts with weights to train are {sorted(groups)}")
+    if bad := {name: rate for name, rate in lr.items() if not 0 < float(rate) < math.inf}:
         raise ValueError(f"lr is {bad}; a learning rate must be positive and finite")
-    return [{"params": list(model.get_submodule(name).parameters()), "lr": rate} for name, rate in rates.items()]
+    return [{"params": groups[name], "lr": float(rate)} for name, rate in lr.items()]
+
+
+def _progress(epochs: range, history: History, shown: bool) -> Iterator[int]:
+    from tqdm import tqdm
+
+    with tqdm(total=epochs.stop, initial=epochs.start, unit="epoch", leave=False, disable=not shown) as bar:
+        for epoch in epochs:
+            yield epoch
+            bar.set_postfix(loss=f"{history.total[-1]:.4g}", refresh=False)
+            bar.update()

@@ -3,16 +3,16 @@
 import json
 import sys
 
-import freshness
 import plain
 import pytest
 import speed
 import torch
-from test_layers import as_loop
+from core.tiny import as_loop
 
 from moe_lib import moe_vae
+from moe_lib.teaching import provenance
 
-RESULTS = sorted((freshness.BOOK / "results").glob("speed_*.json"))
+RESULTS = sorted((provenance.BOOK / "results").glob("speed_*.json"))
 
 
 def test_the_plain_model_is_the_library_s(monkeypatch):
@@ -66,7 +66,7 @@ def test_a_contender_takes_its_turns():
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 def test_the_committed_results_are_whole(path):
-    runs = json.loads(path.read_text())["runs"]
+    runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
     ways = {run["config"]["way"]: run["metrics"] for run in runs if run["config"]["part"] == "way"}
     assert set(ways) == set(speed.WAYS)
     assert {len(metrics["rounds"]) for metrics in ways.values()} == {speed.ROUNDS}
@@ -77,4 +77,4 @@ def test_the_committed_results_are_whole(path):
 
 
 def test_there_are_results_of_a_cpu():
-    assert freshness.BOOK / "results" / "speed_cpu.json" in RESULTS
+    assert provenance.BOOK / "results" / "speed_cpu.json" in RESULTS

@@ -3,12 +3,12 @@
 import re
 from xml.etree import ElementTree
 
-import freshness
 import nbformat
 import pytest
+from moe_lib.plots import EXPERT_COLORS
 
 from moe_lib import diagram
-from moe_lib.plots import EXPERT_COLORS
+from moe_lib.teaching import provenance
 from moe_lib.teaching.diagrams import FOLDER
 
 EXPERTS = {
@@ -90,7 +90,7 @@ def test_an_unknown_name_is_answered_with_those_there_are():
 
 def test_chapters_show_each_with_its_own_words():
     shown = {}
-    for path in freshness.chapters():
+    for path in provenance.chapters():
         for cell in nbformat.read(path, as_version=4).cells:
             if name := re.search(r"^diagram\(\"(.+)\"\)$", cell.source, re.MULTILINE):
                 shown[name[1]] = cell.metadata.mystnb.image.alt

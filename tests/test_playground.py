@@ -404,7 +404,7 @@ def test_points_by_mouse(open_page):
 
 
 def test_light_and_dark(open_page):
-    css = (SOURCE / "style.css").read_text()
+    css = (SOURCE / "style.css").read_text(encoding="utf-8")
     assert re.findall(r"--e\d: (#\w{6});", css)[:10] == [color.lower() for color in plots.EXPERT_COLORS]
     playground = open_page()
     playground.set_up(preset="own", experts=4)

@@ -1,34 +1,57 @@
-"""The results files of the book: every run that their script names is in them, and nothing else."""
+"""The results files of the book: whole, every run that their script names and no other, and of today's code."""
 
-import importlib
 import json
-import re
 
-import freshness
 import pytest
+import verify
 
-FILES = sorted((freshness.BOOK / "results").glob("*.json"))
+from moe_lib.teaching.provenance import BOOK, ROOT, stale
 
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_it_has_the_form_of_a_results_file(path):
-    results = json.loads(path.read_text())
-    assert set(results) == {"what", "unit", "runs", "provenance"}
-    assert {"versions", "code"} <= set(results["provenance"])
-    assert (freshness.ROOT / results["provenance"]["code"]).is_file()
-    for run in results["runs"]:
-        assert {"seed", "config", "metrics", "seconds", "device"} <= set(run)
-        assert run["seconds"] > 0 or "failed" in run
+FILES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((BOOK / "results").glob("*.json"))}
+EXPERIMENTS = verify.experiments()
 
 
-@pytest.mark.parametrize("path", sorted((freshness.ROOT / "experiments").glob("*.py")), ids=lambda path: path.stem)
-def test_every_run_of_an_experiment_is_listed(path, monkeypatch):
-    monkeypatch.syspath_prepend(path.parent)
-    experiment = importlib.import_module(path.stem)
-    if not hasattr(experiment, "RUNS"):
-        assert path.stem == "scoring"
-        return
-    runs = json.loads((freshness.BOOK / "results" / f"{path.stem}.json").read_text())["runs"]
-    key = lambda run: json.dumps(run, sort_keys=True)  # noqa: E731
-    assert sorted(map(key, ([run["config"], run["seed"]] for run in runs))) == sorted(map(key, experiment.RUNS))
-    assert re.search(rf"python experiments/{path.stem}\.py", experiment.__doc__)
+def test_each_has_the_form_of_a_results_file():
+    for name, results in FILES.items():
+        assert set(results) == {"what", "unit", "runs", "provenance"}, name
+        assert {"versions", "code"} <= set(results["provenance"]), name
+        assert (ROOT / results["provenance"]["code"]).is_file(), name
+        for run in results["runs"]:
+            assert {"seed", "config", "metrics", "seconds", "device"} <= set(run), name
+            assert run["seconds"] > 0 or "failed" in run, name
+
+
+def test_every_script_is_an_experiment_and_says_how_it_is_run():
+    scripts = {path.stem for path in (ROOT / "experiments").glob("*.py")}
+    assert scripts - set(EXPERIMENTS) == {"protocol"}
+    for name, experiment in EXPERIMENTS.items():
+        assert experiment.script == ROOT / "experiments" / f"{name}.py"
+        source = experiment.script.read_text(encoding="utf-8")
+        assert f"python experiments/{name}.py" in source
+        others = [other for other in scripts - {"protocol", name} if f"from {other} import" in source]
+        assert not others, f"{name} imports the script {others}"
+
+
+def test_every_run_of_an_experiment_is_listed_and_no_other():
+    for name, experiment in EXPERIMENTS.items():
+        results = FILES[name]
+        made = sorted(json.dumps([run["config"], run["seed"]], sort_keys=True) for run in results["runs"])
+        assert made == sorted(json.dumps(run, sort_keys=True) for run in experiment.runs), name
+        assert {run.get("precision") for run in results["runs"]} <= {"fp32", "bf16"}, name
+        assert (results["what"], results["unit"]) == (experiment.what, experiment.unit), name
+        assert results["provenance"].get("note", "") == experiment.note, name
+    assert {name for name, r in FILES.items() if r["provenance"]["code"].startswith("experiments/")} == set(EXPERIMENTS)
+
+
+# Made by version 0.1.0, and not repeated since the library moved into its rooms: their first runs take about two and a
+# half hours on two cores. `make verify` repeats them; what it stamps leaves this list, or the test below fails.
+NOT_YET_REPEATED = set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_it_is_of_today_s_code(name):
+    reason = stale(EXPERIMENTS[name].script)
+    if name in NOT_YET_REPEATED:
+        assert reason is not None, f"{name} is verified: take it out of NOT_YET_REPEATED"
+    else:
+        assert reason is None, f"{name}: {reason}. Run: make verify ARGS='--only {name}'"

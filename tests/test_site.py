@@ -237,7 +237,7 @@ def broken(tmp_path) -> Page:
     path = tmp_path / "broken.html"
     font = base64.b64decode(re.search(r"font/woff2;base64,([^\"]+)", ICONS.read_text("utf-8"))[1])
     (tmp_path / "whole.woff2").write_bytes(font)
-    path.write_text(BROKEN.replace("FONT", "whole.woff2"))
+    path.write_text(BROKEN.replace("FONT", "whole.woff2"), encoding="utf-8")
     return Page.read(path)
 
 

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import nbformat
 import papermill
-from freshness import BOOK, chapters, fingerprint, forget, stale
 from PIL import Image
 
-from moe_lib.results import save_results
+from moe_lib.teaching.provenance import BOOK, chapters, fingerprint, stale
+from moe_lib.teaching.results import save_results
 
 BAR = re.compile(r"\d+%\|.*\||^\s*\r?$")
 TIMEOUT = {"full": 3600, "smoke": 120}  # seconds a cell: a kernel that hangs ends
@@ -99,7 +99,7 @@ def save_cover(notebook: nbformat.NotebookNode) -> None:
 
 def refresh(path: Path) -> None:
     """Runs a chapter in full and replaces it and its results file."""
-    of_this_code = fingerprint(nbformat.read(path, as_version=4))
+    of_this_code = fingerprint(path)
     with tempfile.TemporaryDirectory() as empty:  # a chapter may rely on nothing beside it, as in Colab
         notebook = run(path, Path(empty) / path.name, "full", Path(empty))
     record = recorded_run(notebook)
@@ -110,7 +110,8 @@ def refresh(path: Path) -> None:
     nbformat.write(notebook, scratch)
     os.replace(scratch, path)
     if record["metrics"]:
-        save_results(path.stem, f"chapter {path.stem}, its own run", "as named", [record], code=f"book/{path.name}")
+        what, results = f"chapter {path.stem}, its own run", BOOK / "results"
+        save_results(path.stem, what, "as named", [record], f"book/{path.name}", results, fingerprint=of_this_code)
     save_cover(notebook)
 
 
@@ -125,7 +126,6 @@ def main() -> None:
     for name, path in known.items():
         if arguments.chapter and name not in arguments.chapter:
             continue
-        forget()  # the library may have changed while the chapter before was running
         reason = "asked for" if arguments.force else stale(path)
         if reason is None:
             print(f"{name}: fresh")

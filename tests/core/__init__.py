@@ -1,0 +1,1 @@
+"""Tests of the core of moe_lib: independent answers and properties, on tiny models."""

@@ -6,14 +6,14 @@ import sys
 from inspect import ismodule
 from types import ModuleType
 
-import freshness
 import pytest
 from bs4 import BeautifulSoup
 from moe_book import library
-from visits import HTML
+from visits import BOOK, HTML, ROOT
 
 import moe_lib
 
+pytestmark = pytest.mark.built
 CHAPTERS = ["02_two_parabolas", "03_kmeans", "intro"]
 
 
@@ -30,7 +30,7 @@ def test_every_public_name_has_its_entry_and_every_module_its_job(page):
     told = [value for value in library.entries().values()]
     exported = [getattr(moe_lib, name) for name in moe_lib.__all__]
     assert [value for value in exported if callable(value) and not any(value is one for one in told)] == []
-    modules = [name for _, names in library.rooms(freshness.ROOT / "moe_lib") for name in names]
+    modules = [name for _, names in library.rooms(ROOT / "moe_lib") for name in names]
     assert len(modules) > 20 and [name for name in modules if len(library.job(name)) < 20] == []
     assert [heading.get_text() for heading in page.select("h3 .pre")] == [name.rpartition(".")[2] for name in modules]
 
@@ -38,7 +38,7 @@ def test_every_public_name_has_its_entry_and_every_module_its_job(page):
 def test_every_chapter_that_a_docstring_names_is_a_link(page):
     text = " ".join(entry.get_text(" ", strip=True) for entry in page.select("section > dl.py"))
     named = [number for pair in re.findall(r"[Cc]hapters? (\d+)(?: and (\d+))?", text) for number in pair if number]
-    written = [number for number in named if list(freshness.BOOK.glob(f"0{number}_*.ipynb"))]
+    written = [number for number in named if list(BOOK.glob(f"0{number}_*.ipynb"))]
     links = [
         link for link in page.select("dl.py a:has(> .doc)") if re.fullmatch(r"([Cc]hapters? )?\d+", link.get_text())
     ]
@@ -99,19 +99,20 @@ def test_a_package_is_walked_the_core_first_and_names_are_told_where_they_are_ex
 
 def test_what_a_chapter_uses_is_read_from_its_code(tmp_path):
     cells = [
-        "if x:\n    %pip install x\nimport moe_lib as moe\nfrom moe_lib import Manager, plots as drawn",
-        "from moe_lib.strokes import strokes\nfrom sklearn.cluster import KMeans\nKMeans().fit(x)",
-        "moe.purity(a, b)\ndrawn.color(1)\nother.balance(1)",
+        "if x:\n    %pip install x\nimport moe_lib as moe\nfrom moe_lib import Manager",
+        "from moe_lib.teaching import figures as drawn\nfrom moe_lib.ladder import Strokes",
+        "from moe_lib.ladder.neighbours import neighbours\nfrom sklearn.cluster import KMeans\nKMeans().fit(x)",
+        "moe.fit(a, b)\ndrawn.color(1)\nother.balance(1)",
     ]
     book = {"cells": [{"cell_type": "code", "source": code} for code in cells]}
     (tmp_path / "x.ipynb").write_text(json.dumps(book), "utf-8")
     used = [library.entries()[name] for name in library.uses(tmp_path / "x.ipynb")]
-    assert {value.__name__ for value in used} == {"Manager", "color", "strokes", "purity"}
+    assert {value.__name__ for value in used} == {"Manager", "color", "neighbours", "Strokes", "fit"}
 
 
 def test_names_have_one_order():
-    """Those that differ in capitals only, too: moe_lib.Strokes, moe_lib.strokes."""
-    found = {path.stem: library.uses(path) for path in freshness.chapters()}
+    """Those that differ in capitals only, too: moe_lib.ladder.Strokes, moe_lib.ladder.strokes."""
+    found = {path.stem: library.uses(path) for path in sorted(BOOK.glob("*.ipynb"))}
     assert any(len({name.lower() for name in names}) < len(names) for names in found.values()), (
         "nothing to be told apart"
     )
@@ -119,7 +120,7 @@ def test_names_have_one_order():
 
 
 def test_chapters_and_library_lead_to_one_another(page):
-    for path in freshness.chapters():
+    for path in sorted(BOOK.glob("*.ipynb")):
         soup = BeautifulSoup((HTML / f"{path.stem}.html").read_text("utf-8"), "html.parser")
         there = {link["href"].partition("#")[2] for link in soup.select(".library-names a")}
         used_in = {

@@ -16,6 +16,8 @@ from visits import HTML
 
 from moe_lib.teaching.diagrams import FOLDER
 
+pytestmark = pytest.mark.built
+
 # --- Formulas ---------------------------------------------------------------------------------------------------------
 
 

@@ -4,12 +4,11 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from visits import HTML
+from visits import HTML, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
+pytestmark = pytest.mark.built
 NEEDED = ("_config.yml", "_toc.yml", "CITATION.cff", "CHANGELOG.md", "book", "moe_lib")
 
 
@@ -23,7 +22,7 @@ def test_a_build_from_the_root_of_another_checkout_is_the_same(tmp_path):
         else:
             shutil.copyfile(ROOT / name, tmp_path / name)
     command = "from jupyter_book.cli.main import main; main('build . -W -n --keep-going'.split())"
-    settings = {"cwd": tmp_path, "env": os.environ | {"PYTHONHASHSEED": "7"}, "text": True, "encoding": "utf-8"}
+    settings = {"cwd": tmp_path, "env": os.environ | {"PYTHONHASHSEED": "7"}, "encoding": "utf-8"}
     run = subprocess.run([sys.executable, "-c", command], capture_output=True, **settings)
     assert run.returncode == 0, run.stdout[-1000:] + run.stderr[-3000:]
     here, there = (
@@ -36,5 +35,5 @@ def test_a_build_from_the_root_of_another_checkout_is_the_same(tmp_path):
 
 
 def test_there_are_no_links_that_windows_would_not_make():
-    listed = subprocess.check_output(["git", "-C", ROOT, "ls-files", "--stage"], text=True).splitlines()
+    listed = subprocess.check_output(["git", "-C", ROOT, "ls-files", "--stage"], encoding="utf-8").splitlines()
     assert listed and not [line for line in listed if line.startswith("120000")]

@@ -15,6 +15,8 @@ import pytest
 from bs4 import BeautifulSoup
 from visits import DESKTOP, HTML, PHONE, Visit, look_at, recorded_page
 
+pytestmark = pytest.mark.built
+
 
 @dataclass
 class Page:

@@ -7,7 +7,9 @@ from pathlib import Path
 import axe_playwright_python
 import browser
 
-HTML = Path(__file__).resolve().parent.parent / "book" / "_build" / "html"
+ROOT = Path(__file__).resolve().parent.parent
+BOOK = ROOT / "book"
+HTML = BOOK / "_build" / "html"
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
 
 PHONE = {"width": 390, "height": 844}

@@ -135,6 +135,7 @@ def _link_back(app: Sphinx, doctree: nodes.document) -> None:
 def setup(app: Sphinx) -> dict:
     app.connect("source-read", _write)
     app.connect("autodoc-process-docstring", _translate, priority=600)  # after napoleon
+    app.connect("autodoc-skip-member", lambda app, what, name, obj, *_: type(obj).__name__ == "_tuplegetter" or None)
     app.connect("doctree-read", _link_back)
     app.connect("missing-reference", _find)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

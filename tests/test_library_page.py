@@ -64,10 +64,11 @@ PACKAGE = {
     "__init__.py": '"""The core. More."""\nfrom fake_lib.b import shown\n',
     "a.py": '"""All that is\ndocumented. Of a."""\ndef told():\n    """Told."""\ndef untold(): ...\n'
     'def _hidden():\n    """No."""\n',
-    "b.py": '"""What is exported."""\ndef shown(): ...\nclass Other:\n    """Not exported."""\n',
+    "b.py": '"""What is exported."""\ndef shown():\n    """Shown."""\ndef helper():\n    """Not exported."""\n'
+    'class Told:\n    """A type."""\n',
     "_c.py": "raise ImportError\n",
     "room/__init__.py": '"""A room."""\nfrom fake_lib.room.d import Thing\n',
-    "room/d.py": '"""Things: and more."""\nclass Thing: ...\n',
+    "room/d.py": '"""Things: and more."""\nclass Thing:\n    """One."""\n',
     "data/file.txt": "",
 }
 
@@ -82,13 +83,19 @@ def test_a_package_is_walked_the_core_first_and_names_are_told_where_they_are_ex
         ("fake_lib", ["fake_lib.a", "fake_lib.b"]),
         ("fake_lib.room", ["fake_lib.room.d"]),
     ]
-    assert list(library.entries(root)) == ["fake_lib.a.told", "fake_lib.shown", "fake_lib.room.Thing"]
+    assert list(library.entries(root)) == [
+        "fake_lib.a.told",
+        "fake_lib.shown",
+        "fake_lib.b.Told",
+        "fake_lib.room.Thing",
+    ]
     text = library.reference(root, {"1_one": ["fake_lib.shown"], "2_two": ["fake_lib.shown", "fake_lib.room.Thing"]})
     lines = [line for line in text.split("\n") if line and not line.startswith("```")]
     assert lines == [
         "## `fake_lib`", "The core.",
         "### `a`", "All that is", "documented.", ".. autofunction:: fake_lib.a.told",
         "### `b`", "What is exported.", ".. autofunction:: fake_lib.shown", "   Used in :doc:`1_one`, :doc:`2_two`.",
+        ".. autoclass:: fake_lib.b.Told", "   :members:",
         "## `fake_lib.room`", "A room.",
         "### `d`", "Things: and more.", ".. autoclass:: fake_lib.room.Thing", "   :members:",
         "   Used in :doc:`2_two`.",

@@ -112,7 +112,7 @@ def test_what_torchrun_is_asked_for_trains(monkeypatch, capsys):
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
 def test_the_committed_results_are_whole(path):
-    runs = json.loads(path.read_text())["runs"]
+    runs = json.loads(path.read_text(encoding="utf-8"))["runs"]
     ways = {run["config"]["way"]: run["metrics"] for run in runs if run["config"]["part"] == "way"}
     assert set(ways) == set(speed.WAYS)
     assert {len(metrics["rounds"]) for metrics in ways.values()} == {speed.ROUNDS}

@@ -116,7 +116,7 @@ class Memory:
             self.base = torch.cuda.memory_allocated()
         elif sys.platform == "linux":
             ctypes.CDLL(None).malloc_trim(0)  # hand back what reading the data has left
-            Path("/proc/self/clear_refs").write_text("5")
+            Path("/proc/self/clear_refs").write_bytes(b"5")
             self.base = self._status("VmRSS")
 
     def peak(self) -> int | None:
@@ -126,7 +126,7 @@ class Memory:
 
     @staticmethod
     def _status(name: str) -> int:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
@@ -164,7 +164,7 @@ def race(ways: list[str], rounds: int, images: int = 60_000) -> dict[str, dict]:
     The first epoch warms up and, where the step is compiled, compiles it from nothing.
     """
     command = [sys.executable, "-m", "benchmarks.speed", f"--rounds={rounds}", f"--images={images}", "--way"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "encoding": "utf-8", "cwd": ROOT}
     caches = {way: tempfile.TemporaryDirectory() for way in ways}
     runners = {}
     for way, cache in caches.items():
@@ -212,7 +212,7 @@ def in_processes(number: int, threads: int, epochs: int, images: int = 60_000) -
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={number}"]
     command += [str(ROOT / "benchmarks" / "processes.py")]
     command += [f"--epochs={epochs}", f"--threads={threads}", f"--images={images}"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, capture_output=True, encoding="utf-8")
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 

@@ -145,8 +145,10 @@ def test_what_comes_back_sorts_and_learns_as_before(tmp_path):
 
 def test_other_types_of_numbers_are_not_rounded(tmp_path):
     model = Manager(2, 2).double()
-    again = load(save(model, tmp_path / "double.safetensors"))
-    assert torch.equal(again.layers[0].weight, model.layers[0].weight)
+    model.layers[0].weight.data += 1e-12
+    again = load(save(model, tmp_path / "double.safetensors")).layers[0].weight
+    assert again.dtype == torch.float64
+    assert torch.equal(again, model.layers[0].weight)
 
 
 def test_paths_may_be_words_and_begin_at_home(tmp_path, monkeypatch):
@@ -260,6 +262,17 @@ def sealed(path, settings, version="9.0"):
 )
 def test_only_models_of_this_library_are_built(settings, tmp_path):
     refused(tmp_path / "later", sealed(tmp_path / "later", settings), "saved by moe_lib 9.0, does not fit this one")
+
+
+def test_what_is_no_model_is_not_even_built(tmp_path, monkeypatch):
+    built = []
+    monkeypatch.setattr(
+        moe_lib, "Other", type("Other", (), {"__init__": lambda self: built.append(self)}), raising=False
+    )
+    refused(tmp_path / "other", sealed(tmp_path / "other", {"class": "Other", "settings": {}}), "Other is no model")
+    monkeypatch.setattr(moe_lib, "other", lambda: built.append("called"), raising=False)
+    refused(tmp_path / "other", sealed(tmp_path / "other", {"class": "other", "settings": {}}), "other is no model")
+    assert built == []
 
 
 class Mine(Manager):

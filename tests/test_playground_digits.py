@@ -13,9 +13,11 @@ import make_playground_weights as small
 import pytest
 import torch
 from test_playground import contrast
-from test_site import DESKTOP, HTML, PHONE, Visit, recorded_page
+from visits import DESKTOP, HTML, PHONE, Visit, recorded_page
 
-from moe_lib import MixtureOfExperts, clustering_accuracy, load_pretrained, mnist, plots
+from moe_lib import MixtureOfExperts, clustering_accuracy, mnist
+from moe_lib.ladder import load_pretrained
+from moe_lib.teaching import figures
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 PAGE = HTML / "playground_digits.html"
@@ -588,7 +590,7 @@ def test_light_and_dark(desk):
     assert page.page.locator("[data-cell=p]").first.evaluate("n => getComputedStyle(n).color")
     ring = "n => getComputedStyle(n).borderColor"
     page.page.evaluate("document.documentElement.dataset.theme = 'light'")
-    red, green, blue = (int(plots.color(4)[i : i + 2], 16) for i in (1, 3, 5))
+    red, green, blue = (int(figures.color(4)[i : i + 2], 16) for i in (1, 3, 5))
     assert page.page.locator(".pgd-badge.pg-e4").first.evaluate(ring) == f"rgb({red}, {green}, {blue})"
 
 

@@ -24,10 +24,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from moe_lib.recipes import invariant_vae
 from torch import Tensor, nn
 
-from moe_lib import MixtureOfExperts, load_pretrained, mnist
+from moe_lib import MixtureOfExperts, mnist
+from moe_lib.ladder import invariant_vae, load_pretrained
 
 FOLDER = Path(__file__).resolve().parent.parent / "book" / "_extra" / "playground_digits" / "weights"
 HEAD = '"use strict";\n\n// Made by tools/make_playground_weights.py, which says how to read it.\ndigits.take('

@@ -92,4 +92,4 @@ address:
 
 clean:
 	@echo "Removing what was built"
-	@rm -rf book/_build .pytest_cache .ruff_cache .hypothesis .coverage
+	@rm -rf _build book/_build .pytest_cache .ruff_cache .hypothesis .coverage

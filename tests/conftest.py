@@ -2,6 +2,8 @@
 
 import os
 
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that wait do not spin; before PyTorch is loaded
+
 import browser
 import pytest
 from hypothesis import settings

@@ -22,7 +22,7 @@ pre { overflow: auto }
 
 def test_what_shuts_people_out_is_found(chromium, tmp_path):
     path = tmp_path / "broken.html"
-    path.write_text(BROKEN)
+    path.write_text(BROKEN, encoding="utf-8")
     (visit,) = look_at(chromium, [path])
     assert {" ".join(line.split()[1:3]) for line in visit.violations} == {
         "light: image-alt",

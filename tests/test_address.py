@@ -72,14 +72,16 @@ def test_files_are_changed_once_and_back(tmp_path):
     move(OLD, tmp_path)
     assert there() == files
     for config in ("title: A book\n", files["book/_config.yml"] * 2):
-        (tmp_path / "book/_config.yml").write_text(config)
+        (tmp_path / "book/_config.yml").write_text(config, encoding="utf-8")
         with pytest.raises(ValueError):
             current(tmp_path)
 
 
 def test_a_wrong_command_says_what_is_expected():
     for arguments in ([], ["nowhere"], ["https://github.com/a/b", "c"]):
-        script = subprocess.run([sys.executable, ROOT / "tools/address.py", *arguments], capture_output=True, text=True)
+        script = subprocess.run(
+            [sys.executable, ROOT / "tools/address.py", *arguments], capture_output=True, encoding="utf-8"
+        )
         assert script.returncode == 1
         assert script.stderr.startswith("address: ") and "expected https://github.com/OWNER/NAME" in script.stderr
 
@@ -94,7 +96,7 @@ def test_all_places_agree():
         rf"|(?P<pages>[\w-]+)\.github\.io/{re.escape(name)}(?![\w.-])"
     )
     grep = ["git", "-C", ROOT, "grep", "-lIE", "--untracked", r"github\.(com|io)/"]
-    names = [n for n in subprocess.check_output(grep, text=True).split() if n != "tests/test_address.py"]
+    names = [n for n in subprocess.check_output(grep, encoding="utf-8").split() if n != "tests/test_address.py"]
     found = [(n, match) for n in names for match in own.finditer((ROOT / n).read_text("utf-8"))]
     assert {match.lastgroup for _, match in found} == {"colab", "install", "fork", "pages"}
     wrong = [f"{n}: {match[0]}" for n, match in found if match[match.lastgroup] not in (f"{owner}/{name}", owner)]

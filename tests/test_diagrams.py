@@ -5,11 +5,10 @@ from xml.etree import ElementTree
 
 import nbformat
 import pytest
-from moe_lib.plots import EXPERT_COLORS
 
-from moe_lib import diagram
-from moe_lib.teaching import provenance
+from moe_lib.teaching import diagram, provenance
 from moe_lib.teaching.diagrams import FOLDER
+from moe_lib.teaching.figures import EXPERT_COLORS
 
 EXPERTS = {
     "eleven modules": 10, "manager and experts": 3, "mixture of regressions": 2, "mixture of VAEs": 2,

@@ -6,7 +6,6 @@ from functools import cache
 
 import address
 import browser
-import freshness
 import nbformat
 import pytest
 import yaml
@@ -15,9 +14,9 @@ from docutils import nodes
 from moe_book import pages
 from PIL import Image
 from pybtex.database import BibliographyData, parse_file, parse_string
-from visits import HTML, PATIENCE
+from visits import BOOK, HTML, PATIENCE, ROOT
 
-ROOT, BOOK = freshness.ROOT, freshness.BOOK
+pytestmark = pytest.mark.built
 CONFIG = yaml.safe_load((BOOK / "_config.yml").read_text("utf-8"))
 BASE = CONFIG["html"]["baseurl"]
 CONTENTS = re.findall(r"(?:file|root): (\w+)", (BOOK / "_toc.yml").read_text("utf-8"))

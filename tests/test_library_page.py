@@ -6,14 +6,14 @@ import sys
 from inspect import ismodule
 from types import ModuleType
 
-import freshness
 import pytest
 from bs4 import BeautifulSoup
 from moe_book import library
-from visits import HTML
+from visits import BOOK, HTML, ROOT
 
 import moe_lib
 
+pytestmark = pytest.mark.built
 CHAPTERS = ["02_two_parabolas", "03_kmeans", "intro"]
 
 
@@ -30,7 +30,7 @@ def test_every_public_name_has_its_entry_and_every_module_its_job(page):
     told = [value for value in library.entries().values()]
     exported = [getattr(moe_lib, name) for name in moe_lib.__all__]
     assert [value for value in exported if callable(value) and not any(value is one for one in told)] == []
-    modules = [name for _, names in library.rooms(freshness.ROOT / "moe_lib") for name in names]
+    modules = [name for _, names in library.rooms(ROOT / "moe_lib") for name in names]
     assert len(modules) > 20 and [name for name in modules if len(library.job(name)) < 20] == []
     assert [heading.get_text() for heading in page.select("h3 .pre")] == [name.rpartition(".")[2] for name in modules]
 
@@ -38,7 +38,7 @@ def test_every_public_name_has_its_entry_and_every_module_its_job(page):
 def test_every_chapter_that_a_docstring_names_is_a_link(page):
     text = " ".join(entry.get_text(" ", strip=True) for entry in page.select("section > dl.py"))
     named = [number for pair in re.findall(r"[Cc]hapters? (\d+)(?: and (\d+))?", text) for number in pair if number]
-    written = [number for number in named if list(freshness.BOOK.glob(f"0{number}_*.ipynb"))]
+    written = [number for number in named if list(BOOK.glob(f"0{number}_*.ipynb"))]
     links = [
         link for link in page.select("dl.py a:has(> .doc)") if re.fullmatch(r"([Cc]hapters? )?\d+", link.get_text())
     ]
@@ -64,10 +64,11 @@ PACKAGE = {
     "__init__.py": '"""The core. More."""\nfrom fake_lib.b import shown\n',
     "a.py": '"""All that is\ndocumented. Of a."""\ndef told():\n    """Told."""\ndef untold(): ...\n'
     'def _hidden():\n    """No."""\n',
-    "b.py": '"""What is exported."""\ndef shown(): ...\nclass Other:\n    """Not exported."""\n',
+    "b.py": '"""What is exported."""\ndef shown():\n    """Shown."""\ndef helper():\n    """Not exported."""\n'
+    'class Told:\n    """A type."""\n',
     "_c.py": "raise ImportError\n",
     "room/__init__.py": '"""A room."""\nfrom fake_lib.room.d import Thing\n',
-    "room/d.py": '"""Things: and more."""\nclass Thing: ...\n',
+    "room/d.py": '"""Things: and more."""\nclass Thing:\n    """One."""\n',
     "data/file.txt": "",
 }
 
@@ -82,13 +83,19 @@ def test_a_package_is_walked_the_core_first_and_names_are_told_where_they_are_ex
         ("fake_lib", ["fake_lib.a", "fake_lib.b"]),
         ("fake_lib.room", ["fake_lib.room.d"]),
     ]
-    assert list(library.entries(root)) == ["fake_lib.a.told", "fake_lib.shown", "fake_lib.room.Thing"]
+    assert list(library.entries(root)) == [
+        "fake_lib.a.told",
+        "fake_lib.shown",
+        "fake_lib.b.Told",
+        "fake_lib.room.Thing",
+    ]
     text = library.reference(root, {"1_one": ["fake_lib.shown"], "2_two": ["fake_lib.shown", "fake_lib.room.Thing"]})
     lines = [line for line in text.split("\n") if line and not line.startswith("```")]
     assert lines == [
         "## `fake_lib`", "The core.",
         "### `a`", "All that is", "documented.", ".. autofunction:: fake_lib.a.told",
         "### `b`", "What is exported.", ".. autofunction:: fake_lib.shown", "   Used in :doc:`1_one`, :doc:`2_two`.",
+        ".. autoclass:: fake_lib.b.Told", "   :members:",
         "## `fake_lib.room`", "A room.",
         "### `d`", "Things: and more.", ".. autoclass:: fake_lib.room.Thing", "   :members:",
         "   Used in :doc:`2_two`.",
@@ -99,19 +106,20 @@ def test_a_package_is_walked_the_core_first_and_names_are_told_where_they_are_ex
 
 def test_what_a_chapter_uses_is_read_from_its_code(tmp_path):
     cells = [
-        "if x:\n    %pip install x\nimport moe_lib as moe\nfrom moe_lib import Manager, plots as drawn",
-        "from moe_lib.strokes import strokes\nfrom sklearn.cluster import KMeans\nKMeans().fit(x)",
-        "moe.purity(a, b)\ndrawn.color(1)\nother.balance(1)",
+        "if x:\n    %pip install x\nimport moe_lib as moe\nfrom moe_lib import Manager",
+        "from moe_lib.teaching import figures as drawn\nfrom moe_lib.ladder import Strokes",
+        "from moe_lib.ladder.neighbours import neighbours\nfrom sklearn.cluster import KMeans\nKMeans().fit(x)",
+        "moe.fit(a, b)\ndrawn.color(1)\nother.balance(1)",
     ]
     book = {"cells": [{"cell_type": "code", "source": code} for code in cells]}
     (tmp_path / "x.ipynb").write_text(json.dumps(book), "utf-8")
     used = [library.entries()[name] for name in library.uses(tmp_path / "x.ipynb")]
-    assert {value.__name__ for value in used} == {"Manager", "color", "strokes", "purity"}
+    assert {value.__name__ for value in used} == {"Manager", "color", "neighbours", "Strokes", "fit"}
 
 
 def test_names_have_one_order():
-    """Those that differ in capitals only, too: moe_lib.Strokes, moe_lib.strokes."""
-    found = {path.stem: library.uses(path) for path in freshness.chapters()}
+    """Those that differ in capitals only, too: moe_lib.ladder.Strokes, moe_lib.ladder.strokes."""
+    found = {path.stem: library.uses(path) for path in sorted(BOOK.glob("*.ipynb"))}
     assert any(len({name.lower() for name in names}) < len(names) for names in found.values()), (
         "nothing to be told apart"
     )
@@ -119,7 +127,7 @@ def test_names_have_one_order():
 
 
 def test_chapters_and_library_lead_to_one_another(page):
-    for path in freshness.chapters():
+    for path in sorted(BOOK.glob("*.ipynb")):
         soup = BeautifulSoup((HTML / f"{path.stem}.html").read_text("utf-8"), "html.parser")
         there = {link["href"].partition("#")[2] for link in soup.select(".library-names a")}
         used_in = {

@@ -16,6 +16,8 @@ from visits import HTML
 
 from moe_lib.teaching.diagrams import FOLDER
 
+pytestmark = pytest.mark.built
+
 # --- Formulas ---------------------------------------------------------------------------------------------------------
 
 
@@ -53,7 +55,7 @@ Formulas
 
 
 def test_a_page_has_its_formulas_their_numbers_and_their_lines(tmp_path):
-    (tmp_path / "index.rst").write_text(PAGE)
+    (tmp_path / "index.rst").write_text(PAGE, encoding="utf-8")
     settings = {"extensions": ["moe_book.formulas"], "html_math_renderer": "typeset", "project": "p"}
     told = io.StringIO()
     with docutils_namespace():
@@ -71,9 +73,9 @@ def test_a_page_has_its_formulas_their_numbers_and_their_lines(tmp_path):
 
 def test_stylesheets_become_one_in_their_order_and_find_what_they_refer_to(tmp_path):
     (tmp_path / "_static" / "styles").mkdir(parents=True)
-    (tmp_path / "_static" / "a.css").write_text("a{b:url(a.png) url('b/c.png') url(\"data:x\")}")
-    (tmp_path / "_static" / "styles" / "b.css").write_text("b{c:url(../d.png)}")
-    (tmp_path / "p.html").write_text(page := f'<link rel="stylesheet" href="{lightness.JOINED}">é\n')
+    (tmp_path / "_static" / "a.css").write_text("a{b:url(a.png) url('b/c.png') url(\"data:x\")}", encoding="utf-8")
+    (tmp_path / "_static" / "styles" / "b.css").write_text("b{c:url(../d.png)}", encoding="utf-8")
+    (tmp_path / "p.html").write_text(page := f'<link rel="stylesheet" href="{lightness.JOINED}">é\n', encoding="utf-8")
     checksums = []
     for names in (
         ["_static/a.css", "_static/styles/b.css"],
@@ -81,7 +83,7 @@ def test_stylesheets_become_one_in_their_order_and_find_what_they_refer_to(tmp_p
         ["_static/a.css"],
     ):
         lightness.join(tmp_path, names)
-        css = (tmp_path / lightness.JOINED).read_text()
+        css = (tmp_path / lightness.JOINED).read_text(encoding="utf-8")
         assert [css.index(name) for name in names] == sorted(css.index(name) for name in names)
         (checksum,) = re.findall(r'book\.css\?v=(\w{8})"', (tmp_path / "p.html").read_text("utf-8"))
         assert (tmp_path / "p.html").read_text("utf-8") == page.replace('.css"', f'.css?v={checksum}"')

@@ -10,21 +10,21 @@ from pathlib import Path
 import pytest
 import torch
 from sklearn.cluster import KMeans
-from test_site import DESKTOP, HTML, PHONE, Visit, recorded_page
+from visits import DESKTOP, HTML, PHONE, Visit, recorded_page
 
 import moe_lib
 from moe_lib import (
     CooperatingExperts,
     FixedManager,
     ImportanceCV2,
-    LikelihoodMixture,
     Manager,
     MixtureOfExperts,
     RegressionExperts,
     fit_parabolas,
-    plots,
     two_parabolas,
 )
+from moe_lib.ladder import LikelihoodMixture
+from moe_lib.teaching import figures
 
 SOURCE = Path(__file__).resolve().parent.parent / "book" / "_extra" / "playground"
 PAGE = HTML / "playground.html"
@@ -404,8 +404,8 @@ def test_points_by_mouse(open_page):
 
 
 def test_light_and_dark(open_page):
-    css = (SOURCE / "style.css").read_text()
-    assert re.findall(r"--e\d: (#\w{6});", css)[:10] == [color.lower() for color in plots.EXPERT_COLORS]
+    css = (SOURCE / "style.css").read_text(encoding="utf-8")
+    assert re.findall(r"--e\d: (#\w{6});", css)[:10] == [color.lower() for color in figures.EXPERT_COLORS]
     playground = open_page()
     playground.set_up(preset="own", experts=4)
     for mode, pairs in {

@@ -13,9 +13,11 @@ import make_playground_weights as small
 import pytest
 import torch
 from test_playground import contrast
-from test_site import DESKTOP, HTML, PHONE, Visit, recorded_page
+from visits import DESKTOP, HTML, PHONE, Visit, recorded_page
 
-from moe_lib import MixtureOfExperts, clustering_accuracy, load_pretrained, mnist, plots
+from moe_lib import MixtureOfExperts, clustering_accuracy, mnist
+from moe_lib.ladder import load_pretrained
+from moe_lib.teaching import figures
 
 BOOK = Path(__file__).resolve().parent.parent / "book"
 PAGE = HTML / "playground_digits.html"
@@ -39,7 +41,9 @@ def test_the_rounded_model_is_as_good_as_the_one_that_it_was_made_of(rounded):
     p, p0 = model.gate(test.images), original.gate(test.images)
     assert torch.equal(p.argmax(dim=1), p0.argmax(dim=1))  # "every one of them to the expert of the model itself"
     accuracy = 100 * clustering_accuracy(p.argmax(dim=1), test.labels)
-    told = re.search(r"sorts ([\d.]+) % of the 10,000 test images", (BOOK / "playground_digits.md").read_text())[1]
+    told = re.search(
+        r"sorts ([\d.]+) % of the 10,000 test images", (BOOK / "playground_digits.md").read_text(encoding="utf-8")
+    )[1]
     assert float(told) == pytest.approx(accuracy, abs=0.005)
     off = (p - p0).abs().amax(dim=1)
     assert off.max() < 0.01 and (off < 1e-3).float().mean() > 0.99
@@ -519,7 +523,7 @@ def test_p_is_always_sure_and_the_losses_tell_of_a_letter_but_not_of_a_house(des
 
 
 def test_the_manager_was_shown_what_the_text_says():
-    shown, text = load_pretrained().augmentation, (BOOK / "playground_digits.md").read_text()
+    shown, text = load_pretrained().augmentation, (BOOK / "playground_digits.md").read_text(encoding="utf-8")
     pixels, percent = re.search(r"up to (\d+) pixels of shift, up to (\d+) % of size", text).groups()
     degrees = re.search(r"by up to (\d+) degrees", text)[1]
     assert int(pixels) == round(28 * shown.shift) and int(percent) == round(100 * shown.scale)
@@ -586,7 +590,7 @@ def test_light_and_dark(desk):
     assert page.page.locator("[data-cell=p]").first.evaluate("n => getComputedStyle(n).color")
     ring = "n => getComputedStyle(n).borderColor"
     page.page.evaluate("document.documentElement.dataset.theme = 'light'")
-    red, green, blue = (int(plots.color(4)[i : i + 2], 16) for i in (1, 3, 5))
+    red, green, blue = (int(figures.color(4)[i : i + 2], 16) for i in (1, 3, 5))
     assert page.page.locator(".pgd-badge.pg-e4").first.evaluate(ring) == f"rgb({red}, {green}, {blue})"
 
 

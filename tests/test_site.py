@@ -15,6 +15,8 @@ import pytest
 from bs4 import BeautifulSoup
 from visits import DESKTOP, HTML, PHONE, Visit, look_at, recorded_page
 
+pytestmark = pytest.mark.built
+
 
 @dataclass
 class Page:
@@ -237,7 +239,7 @@ def broken(tmp_path) -> Page:
     path = tmp_path / "broken.html"
     font = base64.b64decode(re.search(r"font/woff2;base64,([^\"]+)", ICONS.read_text("utf-8"))[1])
     (tmp_path / "whole.woff2").write_bytes(font)
-    path.write_text(BROKEN.replace("FONT", "whole.woff2"))
+    path.write_text(BROKEN.replace("FONT", "whole.woff2"), encoding="utf-8")
     return Page.read(path)
 
 

@@ -72,6 +72,18 @@ def test_the_tests_run_on_every_supported_python():
     assert matrix["python"] == ["3.11", "3.12", "3.13"]  # strings: YAML reads a bare 3.10 as 3.1
 
 
+def test_the_library_is_tested_where_readers_have_their_laptops():
+    jobs = load(ROOT / ".github" / "workflows" / "test.yml")["jobs"]
+    assert {job["runs-on"] for job in jobs.values()} == {"ubuntu-latest", "${{ matrix.system }}"}
+    elsewhere = jobs["elsewhere"]
+    assert elsewhere["strategy"]["matrix"]["system"] == ["macos-latest", "windows-latest"]
+    commands = [step["run"] for step in elsewhere["steps"] if "run" in step]
+    assert not [command for command in commands if "make" in command.split()], "Windows has no make"
+    assert not [command for command in commands if "PYTHONUTF8" in command]
+    named = [word for command in commands for word in command.split() if word.startswith("tests/")]
+    assert named and not [path for path in named if not (ROOT / path).exists()]
+
+
 @every_workflow
 def test_every_make_command_is_a_target_of_the_makefile(path):
     scripts = "\n".join(step.get("run", "") for step in steps(path))

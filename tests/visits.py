@@ -7,7 +7,9 @@ from pathlib import Path
 import axe_playwright_python
 import browser
 
-HTML = Path(__file__).resolve().parent.parent / "book" / "_build" / "html"
+ROOT = Path(__file__).resolve().parent.parent
+BOOK = ROOT / "book"
+HTML = BOOK / "_build" / "html"
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
 
 PHONE = {"width": 390, "height": 844}
@@ -17,6 +19,7 @@ THEME_NOTICES_A_NEW_SIZE = 500  # milliseconds: then what scrolls can be reached
 TABS = 4  # at a time: each is a process of the browser, and they compute side by side
 
 # Each rule of axe-core once for what it depends on: modes differ in colours, and sizes in everything else.
+QUICK = {"preload": False, "resultTypes": ["violations"]}  # without a second look at stylesheets, refused to files
 ALL: dict = {}
 COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 ALL_ELSE = {"rules": {"color-contrast": {"enabled": False}}}
@@ -68,6 +71,19 @@ LOOK_FOR_DISTORTED_FIGURES = """() => [...document.querySelectorAll(".bd-article
   .map(image => image.getAttribute("src").slice(0, 60))"""
 
 
+# Half of a chapter are the words of its code. Of those that look alike one is enough for axe-core.
+UNWRAP_CODE_THAT_LOOKS_ALIKE = """() => {
+  const seen = new Set(), look = ["color", "backgroundColor", "fontSize", "fontWeight", "fontStyle", "textDecoration"];
+  for (const word of document.querySelectorAll(".highlight pre span")) {
+    const style = getComputedStyle(word), paper = getComputedStyle(word.closest("pre")).backgroundColor;
+    const key = [paper, ...look.map((property) => style[property])].join();
+    const plain = word.getAttributeNames().every((name) => name === "class");
+    if (plain && seen.has(key)) word.replaceWith(...word.childNodes);
+    seen.add(key);
+  }
+}"""
+
+
 def recorded_page(chromium, visit: Visit, **settings):
     """A new page whose errors and non-file requests end up in `visit`; the requests go nowhere."""
     context = chromium.new_context(service_workers="block", **settings)
@@ -89,7 +105,9 @@ def audit(tabs: list[tuple[Visit, object]], mode: str, rules: dict) -> None:
     """Notes what is wrong with pages as they stand; all of them are at work before the first is waited for."""
     tabs[0][1].wait_for_timeout(THEME_NOTICES_A_NEW_SIZE)
     for _, tab in tabs:
-        tab.evaluate("rules => { window.audit = axe.run({...rules, resultTypes: ['violations']}); }", rules)
+        tab.evaluate(
+            "rules => { window.audit = axe.run({...rules, preload: false, resultTypes: ['violations']}); }", rules
+        )
     for visit, tab in tabs:
         visit.violations += [
             f"{visit.name}, {mode}: {broken['id']} ({broken['impact']}): {node['html'][:120]}\n    "
@@ -114,6 +132,7 @@ def look_at(chromium, paths: list[Path]) -> list[Visit]:
         visit.math_errors = tab.locator("mjx-merror, [data-mjx-error]").all_inner_texts()
         visit.raw_tex = tab.evaluate(LOOK_FOR_RAW_TEX, RAW_TEX)
         visit.whole_fonts = tab.evaluate(LOOK_FOR_WHOLE_FONTS)
+        tab.evaluate(UNWRAP_CODE_THAT_LOOKS_ALIKE)
         tab.evaluate(AXE)
         tab.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
     audit(tabs, "light", ALL)

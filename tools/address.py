@@ -38,7 +38,9 @@ def rewrite(text: str, old: tuple[str, str], new: tuple[str, str]) -> str:
 def move(new: tuple[str, str], root: Path = ROOT) -> list[str]:
     """Rewrites the files; tells which of them changed."""
     grep = ["git", "-C", str(root), "grep", "-lzI", "--untracked", "-F", "-e", (old := current(root))[1]]
-    texts = {name: (root / name).read_bytes() for name in subprocess.check_output(grep, text=True).split("\0")[:-1]}
+    texts = {
+        name: (root / name).read_bytes() for name in subprocess.check_output(grep, encoding="utf-8").split("\0")[:-1]
+    }
     moved = {name: rewrite(text.decode("utf-8"), old, new).encode() for name, text in texts.items()}  # line ends stay
     changed = [name for name in texts if moved[name] != texts[name]]
     for name in changed:

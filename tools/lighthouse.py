@@ -72,11 +72,15 @@ def scores(url: str, phone: bool) -> tuple[dict[str, int], list[str]]:
         command += [f"--only-categories={','.join(CATEGORIES)}", *([] if phone else ["--preset=desktop"])]
         command += ["--skip-audits=is-crawlable"] if url.endswith(f"/{UNLISTED}.html") else []
         run = subprocess.run(
-            command, env=os.environ | {"CHROME_PATH": browser.find()}, capture_output=True, text=True, check=False
+            command,
+            env=os.environ | {"CHROME_PATH": browser.find()},
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
         )
         if run.returncode or not report.is_file():
             sys.exit(f"Lighthouse failed on {url}:\n{run.stderr[-2000:]}")
-        found = json.loads(report.read_text())
+        found = json.loads(report.read_text(encoding="utf-8"))
     categories = {name: found["categories"][name] for name in CATEGORIES}
     if broken := [a["title"] for a in found["audits"].values() if a["scoreDisplayMode"] == "error"]:
         sys.exit(f"Lighthouse could not finish on {url}: {'; '.join(broken)}")

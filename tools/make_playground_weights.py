@@ -24,10 +24,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from moe_lib.recipes import invariant_vae
 from torch import Tensor, nn
 
-from moe_lib import MixtureOfExperts, load_pretrained, mnist
+from moe_lib import MixtureOfExperts, mnist
+from moe_lib.ladder import invariant_vae, load_pretrained
 
 FOLDER = Path(__file__).resolve().parent.parent / "book" / "_extra" / "playground_digits" / "weights"
 HEAD = '"use strict";\n\n// Made by tools/make_playground_weights.py, which says how to read it.\ndigits.take('
@@ -170,7 +170,10 @@ def joined(parts: Iterable[dict]) -> dict[str, Tensor]:
 
 def read(folder: Path = FOLDER) -> tuple[MixtureOfExperts, Tensor, dict]:
     """The model of the page, its images (n, 784), and the rest of the files as it is."""
-    texts = {path.stem: path.read_text().removeprefix(HEAD).removesuffix(TAIL) for path in folder.glob("*.js")}
+    texts = {
+        path.stem: path.read_text(encoding="utf-8").removeprefix(HEAD).removesuffix(TAIL)
+        for path in folder.glob("*.js")
+    }
     parts = {name: json.loads(text) for name, text in texts.items()}
     rest = parts.pop("examples")
     return model_of(joined(parts.values())), unpacked(rest.pop("images")), rest
@@ -206,7 +209,7 @@ def main() -> None:
     size = 0
     for name, part in parts.items():
         text = HEAD + json.dumps(part, separators=(",", ":")) + TAIL
-        (FOLDER / f"{name}.js").write_text(text)
+        (FOLDER / f"{name}.js").write_text(text, encoding="utf-8")
         size += len(gzip.compress(text.encode()))
     print(f"{FOLDER}: {len(parts)} files, {size:,} bytes compressed")
 

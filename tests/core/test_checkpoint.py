@@ -315,7 +315,7 @@ def test_a_flipped_bit_in_any_tensor_stops_a_run_before_it_starts(path):
     [
         (lambda path: path.write_bytes(path.read_bytes()[:-100]), "is torn, or no safetensors file .*Name another"),
         (lambda path: path.write_bytes(b""), "is torn, or no safetensors file"),
-        (lambda path: path.write_text("no checkpoint"), "is torn, or no safetensors file"),
+        (lambda path: path.write_text("no checkpoint", encoding="utf-8"), "is torn, or no safetensors file"),
         (lambda path: save_file({"a": torch.zeros(3)}, path), "was not written by this moe_lib. Name another file"),
         (lambda path: write(path, {"a": torch.zeros(3)}, {"settings": "{}"}), "a saved model, not a checkpoint"),
     ],
@@ -350,7 +350,7 @@ def test_a_folder_is_no_file(tmp_path, monkeypatch, place):
 
 
 def test_a_path_that_cannot_be_written_is_told_before_anything_is_trained(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
     seen, model = [], small_moe_vae()
     before = weights(model)
     with pytest.raises(CheckpointError, match=r"run\.safetensors cannot be written to .*Name another file"):
@@ -390,6 +390,15 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(path, monkeypatch):
         write(path, {"a": torch.ones(3)}, {})
     assert path.read_bytes() == kept
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_all_is_on_the_disk_before_the_old_file_goes(path, monkeypatch):
+    done = []
+    monkeypatch.setattr(module.os, "fsync", lambda descriptor: done.append(os.fstat(descriptor).st_size))
+    monkeypatch.setattr(module.os, "replace", lambda new, old: done.append((new.stat().st_size, old)))
+    write(path, {"a": torch.zeros(300)}, {})
+    assert done == [(size := done[0]), (size, path)]
+    assert size > 4 * 300
 
 
 def test_what_is_written_is_what_is_read(tmp_path):

@@ -38,12 +38,13 @@ def job(name: str) -> str:
 
 
 def public(module: str) -> dict[str, object]:
-    """What a module gives to readers: what its package exports of it, or else all that is documented."""
+    """What a module gives to readers: what its package exports of it and its types, or else all that is documented."""
     shown = {n: v for n, v in vars(import_module(module)).items() if n[0] != "_"}
-    own = {n: v for n, v in shown.items() if getattr(v, "__module__", "") == module}
+    own = {n: v for n, v in shown.items() if getattr(v, "__module__", "") == module and getattr(v, "__doc__", None)}
     package = module.rpartition(".")[0]
-    exported = {f"{package}.{n}": v for n, v in own.items() if getattr(import_module(package), n, None) is v}
-    return exported or {f"{module}.{n}": v for n, v in own.items() if getattr(v, "__doc__", None)}
+    exported = {n for n, v in own.items() if getattr(import_module(package), n, None) is v}
+    kept = [n for n, v in own.items() if not exported or n in exported or isinstance(v, type)]
+    return {f"{package if n in exported else module}.{n}": own[n] for n in kept}
 
 
 @cache
@@ -112,12 +113,11 @@ def _translate(app: Sphinx, what: str, name: str, obj: object, options: object, 
 
 
 def _find(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.Element) -> nodes.Element | None:
-    """A name that a docstring gives without its package, if there is one such entry. (Modules have none.)"""
-    if node["reftarget"] in sys.modules:
-        return text
-    found = [entry for name, entry in env.domains["py"].objects.items() if name.endswith(f".{node['reftarget']}")]
-    place = found[0] if len(found) == 1 else None
-    return place and make_refnode(app.builder, node["refdoc"], place.docname, place.node_id, text)
+    """A name that a docstring gives without its package, if there is one such entry; what has none stays plain."""
+    name, objects = node["reftarget"], env.domains["py"].objects
+    if len(found := [entry for full, entry in objects.items() if full.endswith(f".{name}")]) == 1:
+        return make_refnode(app.builder, node["refdoc"], found[0].docname, found[0].node_id, text)
+    return text if hasattr(sys.modules.get(name.rpartition(".")[0]), name.rpartition(".")[2]) else None
 
 
 def _link_back(app: Sphinx, doctree: nodes.document) -> None:
@@ -135,6 +135,7 @@ def _link_back(app: Sphinx, doctree: nodes.document) -> None:
 def setup(app: Sphinx) -> dict:
     app.connect("source-read", _write)
     app.connect("autodoc-process-docstring", _translate, priority=600)  # after napoleon
+    app.connect("autodoc-skip-member", lambda app, what, name, obj, *_: type(obj).__name__ == "_tuplegetter" or None)
     app.connect("doctree-read", _link_back)
     app.connect("missing-reference", _find)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,7 @@
 """Makes one small mistake at a time in the core of moe_lib, and says which of them tests/core does not notice.
 
     python tools/mutants.py                       all files, two processes
-    python tools/mutants.py --file training       one file
+    python tools/mutants.py --file training mixture
     python tools/mutants.py --sample 60           so many of all mistakes, the same each time
 
 Each mistake is made in memory, in a child of a process that has torch already: the file's own tests run first, the
@@ -132,7 +132,7 @@ def is_noticed(job: int) -> tuple[int, bool]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--file", help="one file of the core, for instance training")
+    parser.add_argument("--file", nargs="+", help="of the core, for instance training")
     parser.add_argument("--sample", type=int, help="so many mistakes, drawn from all")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
@@ -146,7 +146,7 @@ def main() -> None:
         del sys.modules[name]
 
     for path in sorted(LIBRARY.glob("*.py")):
-        if options.file in (None, path.stem):
+        if not options.file or path.stem in options.file:
             tree = ast.parse(path.read_text(encoding="utf-8"))
             JOBS.extend((path, tree, *spot) for spot in spots(tree))
     if options.sample:

@@ -402,7 +402,7 @@ def test_all_is_on_the_disk_before_the_old_file_goes(path, monkeypatch):
 
 
 def test_what_is_written_is_what_is_read(tmp_path):
-    path = tmp_path / "deeper" / "file.safetensors"
+    path = tmp_path / "deeper" / "and deeper" / "file.safetensors"
     base = torch.randn(4, 3, requires_grad=True)
     tensors = {
         "turned": base.T, "twice": base, "half": base.half(), "rounded": base.bfloat16(), "flags": base > 0,

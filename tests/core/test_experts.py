@@ -26,6 +26,7 @@ def test_elbo_equals_a_loop_over_plain_vaes_and_torch_distributions(vae):
     epsilon = noise((3, 5, 4))
     reconstruction, kl = vae.elbo(x, noise=epsilon.transpose(0, 1))
     of_another, _ = vae.elbo(x, target, epsilon.transpose(0, 1))
+    assert not vae.reconstruct(x).requires_grad
     layers = [as_loop(vae.encoder[0]), as_loop(vae.encoder[2]), as_loop(vae.decoder[0]), as_loop(vae.decoder[2])]
     for e, (enc1, enc2, dec1, dec2) in enumerate(zip(*layers, strict=True)):
         mean, log_variance = enc2(enc1(x).sigmoid()).split(4, dim=1)

@@ -145,16 +145,12 @@ def test_images_of_another_size_are_refused_when_it_is_built():
 
 
 def test_it_finds_digits(mnist_halves):
-    """A single start may fail, and its consistency tells: no label is needed to choose."""
+    """A small one, in a few seconds; of four starts that were tried all found between 60 and 63 %."""
     train, test = mnist_halves
     images = train.images[:4000]
-    candidates = []
-    for seed in range(2):
-        torch.manual_seed(seed)
-        manager, experts = ConvManager(10, channels=(8, 16), hidden=64), VAEExperts(10, hidden=(16,))
-        model = InvariantMixture(manager, experts, augmentation=Augmentation.gentle())
-        fit(model, images, images, epochs=2, batch_size=100, lr=2e-3, seed=seed, device="cpu", progress=False)
-        candidates.append(model)
-    best = max(candidates, key=lambda model: model.consistency(images, images))
-    found = clustering_accuracy(best.assign(test.images[:2000]), test.labels[:2000])
+    torch.manual_seed(0)
+    manager, experts = ConvManager(10, channels=(6, 12), hidden=32), VAEExperts(10, hidden=(4,), latent=2)
+    model = InvariantMixture(manager, experts, augmentation=Augmentation.gentle())
+    fit(model, images, images, epochs=3, batch_size=100, lr=3e-3, seed=0, device="cpu", progress=False)
+    found = clustering_accuracy(model.assign(test.images[:2000]), test.labels[:2000])
     assert found > 0.55  # K-means on pixels reaches 0.53 with all the images

@@ -70,6 +70,9 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
             for out in cell.outputs:
                 if out.get("name") == "stderr":  # a progress bar is a line that returns to its start again and again
                     out.text = "".join(line for line in out.text.splitlines(keepends=True) if not BAR.search(line))
+                    out.text = re.sub(
+                        r"\S*[/\\]ipykernel_\d+[/\\]\d+\.py:\d+: ", "", out.text
+                    )  # a path of this machine
                 if png := out.get("data", {}).get("image/png"):
                     out.data["image/png"] = base64.b64encode(in_256_colours(base64.b64decode(png))).decode()
             cell.outputs = [out for out in cell.outputs if out.get("text", "some").strip()]

@@ -11,7 +11,7 @@ from torch import nn
 from moe_lib import ExpertLinear, ImportanceVariance, Manager, MixtureOfExperts, RegressionExperts, VAEExperts, fit
 
 few = settings(max_examples=25)
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork") or torch.cuda.is_available(), reason="this system cannot fork")
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA")
 
 IMAGES = torch.rand(32, 16, generator=torch.Generator().manual_seed(0))

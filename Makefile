@@ -46,6 +46,7 @@ setup: $(STAMP)
 # --all reads every page again: a page that is not read again does not repeat its warnings, and would pass.
 book: $(STAMP)
 	@echo "Building the HTML book, warnings as errors"
+	@rm -rf $(HTML)  # or words that are in no page any more would stay in the index of the search
 	@$(BIN)/jupyter-book build book/ --all -W -n --keep-going
 	@echo "The book: file://$(CURDIR)/$(HTML)/index.html"
 

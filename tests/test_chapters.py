@@ -5,7 +5,6 @@ solutions of its exercises run after it, in the same kernel.
 """
 
 import ast
-import base64
 import io
 import json
 import re
@@ -130,7 +129,8 @@ def test_it_reads_the_same_in_jupyter_colab_and_html(path):
     assert not re.search(r"\{[a-z:]+\}`|^:::|^```\{", text, re.MULTILINE), "MyST-only markup"
     assert not re.search(r"!\[[^\]]*\]\(|<img", text), "a picture that is not in the notebook"
     links = re.findall(r"\]\(([^)]+)\)", text)
-    assert [link for link in links if not link.startswith("https://")] == []
+    pages = {page.name for page in provenance.BOOK.iterdir()} | {""}  # of this book; Colab alone cannot follow them
+    assert [link for link in links if not link.startswith("https://") and link.partition("#")[0] not in pages] == []
 
 
 @by_name
@@ -139,15 +139,6 @@ def test_every_picture_has_words(path):
         if cell.cell_type == "code" and any("image/" in str(out.get("data", {}).keys()) for out in cell.outputs):
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             assert len(alt) > 30, f"no text alternative: {cell.source[:80]}"
-
-
-@by_name
-def test_its_figures_have_twice_the_pixels_that_they_are_shown_with(path):
-    for out in outputs(read(path)):
-        if png := out.get("data", {}).get("image/png"):
-            shown = out.metadata.get("image/png", {})
-            width, height = Image.open(io.BytesIO(base64.b64decode(png))).size
-            assert shown == {"width": width // 2, "height": height // 2}
 
 
 def test_a_figure_in_256_colours_looks_as_before():

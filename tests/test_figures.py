@@ -1,6 +1,7 @@
 """Figures that chapters share: the right picture in the right place, and a film that is one."""
 
 import base64
+import io
 import re
 import time
 
@@ -24,33 +25,50 @@ def test_the_same_expert_has_the_same_colour_and_ten_differ():
     assert figures.color(13) == figures.color(3)
 
 
-def test_the_style_asks_for_twice_the_pixels_and_gives_the_experts_colours():
+def test_the_style_asks_for_drawings_and_gives_the_experts_colours():
     InlineBackend.clear_instance()
     with plt.rc_context():
         figures.use_style()
         _, ax = plt.subplots()
         assert [ax.plot([0, 1])[0].get_color() for _ in range(10)] == list(figures.EXPERT_COLORS)
-    assert InlineBackend.instance().figure_formats == {"retina"}
-
-
-def test_digit_grid_puts_each_image_in_its_cell():
-    images = torch.rand(2, 3, 16)
-    fig = figures.digit_grid(
-        images, column_titles="abc", row_titles=["first", "second"], frames=["red", "green", "blue"]
-    )
-    shown = [ax.images[0].get_array().data.flatten().tolist() for ax in fig.axes]
-    assert shown == images.flatten(0, 1).tolist()
-    assert [ax.get_title() for ax in fig.axes] == ["a", "b", "c", "", "", ""]
-    assert [fig.axes[i].get_ylabel() for i in (0, 3)] == ["first", "second"]
+    assert InlineBackend.instance().figure_formats == {"svg"}
 
 
 IMAGES = torch.rand(2, 3, 16)
 
 
-def drawn(fig):
-    """Rows, columns, and what each axis shows."""
-    rows, columns = fig.axes[0].get_gridspec().get_geometry()
-    return rows, columns, np.stack([ax.images[0].get_array().data for ax in fig.axes])
+def drawn(fig, side=4):
+    """Rows, columns, and the picture in each place, found by the titles' places."""
+    (ax,) = fig.axes
+    sheet = ax.images[0].get_array().data[:: figures.ZOOM, :: figures.ZOOM]
+    tops, lefts = ([round(place - side / 2) for place in ticks] for ticks in (ax.get_yticks(), ax.get_xticks()))
+    cells = [sheet[top : top + side, left : left + side] for top in tops for left in lefts]
+    return len(tops), len(lefts), np.stack(cells)
+
+
+def test_digit_grid_puts_each_image_in_its_cell():
+    fig = figures.digit_grid(
+        IMAGES, column_titles="abc", row_titles=["first", "second"], frames=["red", "green", "blue"]
+    )
+    rows, columns, cells = drawn(fig)
+    assert (rows, columns) == (2, 3) and np.array_equal(cells.reshape(2, 3, 16), IMAGES.numpy())
+    (ax,) = fig.axes
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "b", "c"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["first", "second"]
+    frames = [(box.get_edgecolor()[:3], (box.get_x() + 2, box.get_y() + 2)) for box in ax.patches]
+    red, green, blue = (1, 0, 0), (0, 128 / 255, 0), (0, 0, 1)
+    assert [colour for colour, _ in frames] == [pytest.approx(c) for c in (red, green, blue) * 2]
+    assert [place for _, place in frames] == [(x, y) for y in ax.get_yticks() for x in ax.get_xticks()]
+
+
+def test_digit_grid_draws_ink_dark_and_paper_white():
+    fig = figures.digit_grid(torch.stack([torch.zeros(16), torch.ones(16)]))
+    picture = fig.axes[0].images[0]
+    assert picture.get_cmap()(picture.norm(0.0))[:3] == (1, 1, 1) and picture.get_cmap()(picture.norm(1.0))[:3] == (
+        0,
+        0,
+        0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -78,12 +96,12 @@ def test_one_picture_is_a_grid_of_one(image):
     assert drawn(figures.digit_grid(image))[:2] == (1, 1)
     _, ax = plt.subplots()
     figures.digit(ax, image)
-    assert ax.images[0].get_array().shape == (4, 4)
+    assert ax.images[0].get_array().shape == (4 * figures.ZOOM, 4 * figures.ZOOM)
 
 
 def test_the_next_step_of_the_readme_takes_a_blink():
     start = time.perf_counter()
-    assert len(figures.digit_grid(torch.rand(8, 784)).axes) == 8
+    assert drawn(figures.digit_grid(torch.rand(8, 784)), side=28)[:2] == (1, 8)
     assert time.perf_counter() - start < 20, "6,272 axes took minutes"
 
 
@@ -164,7 +182,7 @@ def test_confusion_map_orders_the_experts():
     fig.canvas.draw()
     assert [text.get_text() for text in ax.texts] == ["3", "4", "1", "2"]
     assert [text.get_position() for text in ax.texts] == [(0.5, 0.5), (1.5, 0.5), (0.5, 1.5), (1.5, 1.5)]
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["expert 1", "expert 0"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["1", "0"]
     assert ax.get_ylim() == (2, 0), "the first expert is at the top"
     assert ax.collections[0].get_array().flatten().tolist() == pytest.approx([3 / 4, 4 / 6, 1 / 4, 2 / 6])
 
@@ -173,9 +191,20 @@ def test_a_film_is_an_mp4_with_a_still_and_words():
     def draw(fig, frame):
         fig.subplots().plot([0, frame])
 
-    html = figures.film(draw, frames=4, alt='a line that "grows"', size=(2.0, 1.5)).data
+    shown = []
+
+    def draw_and_note(fig, frame):
+        draw(fig, frame)
+        shown.append(frame)
+
+    html = figures.film(draw_and_note, frames=4, alt='a line that "grows"', size=(2.0, 1.5)).data
     assert 'aria-label="a line that &quot;grows&quot;"' in html
     video = base64.b64decode(re.search(r'src="data:video/mp4;base64,([^"]+)"', html).group(1))
     still = base64.b64decode(re.search(r'poster="data:image/png;base64,([^"]+)"', html).group(1))
     assert video[4:8] == b"ftyp"
     assert still[1:4] == b"PNG"
+    fig = plt.figure(figsize=(2.0, 1.5), dpi=100)
+    draw(fig, 0)
+    fig.savefig(first := io.BytesIO(), bbox_inches=None)
+    assert np.array_equal(plt.imread(io.BytesIO(still)), plt.imread(io.BytesIO(first.getvalue()))), "not the last frame"
+    assert shown == [0, 1, 2, 3]

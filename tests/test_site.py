@@ -5,15 +5,18 @@ page: a check that cannot fail would be worth nothing.
 """
 
 import base64
+import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pytest
 from bs4 import BeautifulSoup
-from visits import DESKTOP, HTML, PHONE, Visit, look_at, recorded_page
+from PIL import Image
+from visits import BOOK, DESKTOP, HTML, PHONE, Visit, look_at, recorded_page
 
 pytestmark = pytest.mark.built
 
@@ -165,13 +168,13 @@ def whole_fonts(visits: list[Visit]) -> list[str]:
     return [f"{visit.name} loads all of {family}" for visit in visits for family in visit.whole_fonts]
 
 
-def see_through_figures(visits: list[Visit]) -> list[str]:
-    return [f"{visit.name}: {src} has no background in dark mode" for visit in visits for src in visit.transparent]
+def light_cards(visits: list[Visit]) -> list[str]:
+    return [f"{visit.name}: {src} is a light card in dark mode" for visit in visits for src in visit.cards]
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize(
-    "check", [requests, console_errors, raw_math, overflows, distorted_figures, see_through_figures, whole_fonts]
+    "check", [requests, console_errors, raw_math, overflows, distorted_figures, light_cards, whole_fonts]
 )
 def test_in_a_browser(visits, check):
     assert not (wrong := check(visits)), "\n".join(wrong)
@@ -210,6 +213,20 @@ def test_the_switch_turns_the_book_dark(pages, chromium):
         page.locator(".theme-switch-button:visible").first.click()
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert page.evaluate(brightness) < 150
+    page.context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("name", [path.stem for path in sorted(BOOK.glob("*.ipynb"))])
+def test_a_figure_is_dark_by_night(pages, chromium, name):
+    page = recorded_page(chromium, Visit(name), viewport=DESKTOP, color_scheme="dark")
+    page.goto((HTML / f"{name}.html").as_uri())
+    figure = page.locator(".bd-article :is(.cell_output, figure) img").first
+    figure.scroll_into_view_if_needed()
+    page.wait_for_function("picture => picture.complete && picture.naturalWidth > 0", arg=figure.element_handle())
+    shot = np.asarray(Image.open(io.BytesIO(figure.screenshot())).convert("L"))
+    paper, ink = np.median(shot), np.percentile(shot, 99)
+    assert paper < 60 and ink > 120, f"paper {paper}, ink {ink}: a light card, or nothing to be seen"
     page.context.close()
 
 
@@ -271,5 +288,5 @@ def test_what_a_browser_sees_of_a_broken_page_is_found(broken, chromium):
     assert len(raw_math([visit])) == 3  # two in the text, one of one formulas not typeset
     assert len(overflows([visit])) == 2
     assert len(distorted_figures([visit])) == 1
-    assert len(see_through_figures([visit])) == 1
+    assert len(light_cards([visit])) == 1
     assert whole_fonts([visit]) == ["broken.html loads all of Whole"]

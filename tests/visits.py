@@ -43,7 +43,7 @@ class Visit:
     whole_fonts: list[str] = field(default_factory=list)  # loaded with all their signs
     width: dict[str, int] = field(default_factory=dict)  # of the page on a phone, by mode
     distorted: list[str] = field(default_factory=list)  # figures on a phone
-    transparent: list[str] = field(default_factory=list)  # figures in dark mode
+    cards: list[str] = field(default_factory=list)  # figures that are light in dark mode
 
 
 LOOK_FOR_RAW_TEX = """pattern => {
@@ -60,11 +60,10 @@ LOOK_FOR_RAW_TEX = """pattern => {
 LOOK_FOR_WHOLE_FONTS = """() => [...document.fonts]
   .filter(font => font.status === "loaded" && font.unicodeRange === "U+0-10FFFF").map(font => font.family)"""
 
-# A diagram has ink without paper, which follows the mode by itself.
-LOOK_FOR_TRANSPARENT_FIGURES = """() => [...document.querySelectorAll(".bd-article .cell_output img")]
-  .filter(image => !image.src.endsWith(".svg"))
-  .filter(image => /^transparent$|, 0\\)$/.test(getComputedStyle(image).backgroundColor))
-  .map(image => image.getAttribute("src").slice(0, 60))"""
+# What is drawn on white paper has its lightness turned round by night, and so has a film.
+LOOK_FOR_LIGHT_CARDS = """() => [...document.querySelectorAll(".bd-article :is(.cell_output, figure) :is(img, video)")]
+  .filter(figure => !getComputedStyle(figure).filter.includes("invert(1)"))
+  .map(figure => (figure.getAttribute("src") || "film").slice(0, 60))"""
 
 LOOK_FOR_DISTORTED_FIGURES = """() => [...document.querySelectorAll(".bd-article .cell_output img")]
   .filter(image => Math.abs(image.width / image.naturalWidth * image.naturalHeight - image.height) > 2)
@@ -138,7 +137,7 @@ def look_at(chromium, paths: list[Path]) -> list[Visit]:
     audit(tabs, "light", ALL)
     for visit, tab in tabs:
         tab.evaluate("document.documentElement.dataset.theme = 'dark'")
-        visit.transparent = tab.evaluate(LOOK_FOR_TRANSPARENT_FIGURES)
+        visit.cards = tab.evaluate(LOOK_FOR_LIGHT_CARDS)
     audit(tabs, "dark", COLOURS)
     for visit, tab in tabs:
         tab.set_viewport_size(PHONE)

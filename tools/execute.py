@@ -96,8 +96,8 @@ def save_cover(notebook: nbformat.NotebookNode) -> None:
     """The picture of the cell tagged `cover` is the README's."""
     for cell in notebook.cells:
         if "cover" in cell.metadata.get("tags", []):
-            png = next(out.data["image/png"] for out in cell.outputs if "image/png" in out.get("data", {}))
-            (BOOK / "_static" / "cover.png").write_bytes(base64.b64decode(png))
+            svg = next(out.data["image/svg+xml"] for out in cell.outputs if "image/svg+xml" in out.get("data", {}))
+            (BOOK / "_static" / "cover.svg").write_text(svg, encoding="utf-8", newline="\n")
 
 
 def refresh(path: Path) -> None:

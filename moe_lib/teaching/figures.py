@@ -2,6 +2,7 @@
 
 import base64
 import html
+import io
 import math
 import subprocess
 import tempfile
@@ -25,46 +26,46 @@ EXPERT_COLORS = (
     "#AA4499", "#44AA99", "#882255", "#999933", "#888888",
 )  # fmt: skip
 INK = "#222222"
-MOST = 400  # pictures in one grid: each is an axis of its own, and thousands take minutes
+SIZE = 13  # of all text, in points: in a figure 5.6 inches wide that is 11 pixels on a phone 390 pixels wide
+MOST = 400  # pictures in one grid: more than that, and none can be told from the next
+ZOOM = 3  # each pixel of a digit is drawn as 3 × 3, so that no viewer smooths it away
 
 
 def use_style() -> None:
-    """The book's look for every figure from here on: sharp, quiet axes, a white ground that dark mode keeps legible."""
+    """The book's look for every figure from here on: SVG, quiet axes, and text that a phone can show."""
     from IPython import get_ipython
     from matplotlib_inline.config import InlineBackend
 
-    quiet = "#262626"
-    ticks = {"color": quiet, "labelsize": 11, "major.size": 6, "major.width": 1.25, "minor.size": 4, "minor.width": 1}
     plt.rcParams.update(
         {
-            "figure.figsize": (7, 3.6),
-            "figure.dpi": 100,
+            "figure.figsize": (5.6, 3.2),
             "figure.facecolor": "white",
             "savefig.facecolor": "white",
-            "savefig.bbox": "tight",
-            "font.size": 12,
+            "svg.fonttype": "none",  # text stays text
+            "svg.hashsalt": "moe",  # the same figure is the same file
+            "font.size": SIZE,
             "font.sans-serif": ["Arial", "DejaVu Sans", "Liberation Sans", "sans-serif"],
-            "text.color": quiet,
+            "text.color": INK,
             "axes.prop_cycle": plt.cycler(color=EXPERT_COLORS),
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.axisbelow": True,
-            "axes.edgecolor": quiet,
-            "axes.labelcolor": quiet,
-            "axes.labelsize": 12,
+            "axes.edgecolor": INK,
+            "axes.labelcolor": INK,
             "axes.linewidth": 1.25,
             "axes.titlelocation": "left",
-            "axes.titlesize": 12,
-            "legend.fontsize": 11,
             "legend.frameon": False,
             "lines.linewidth": 2,
             "lines.solid_capstyle": "round",
             "patch.edgecolor": "white",
             "patch.force_edgecolor": True,
         }
-        | {f"{axis}tick.{name}": value for axis in "xy" for name, value in ticks.items()}
+        | {f"{part}size": SIZE for part in ("axes.title", "axes.label", "xtick.label", "ytick.label", "legend.font")}
+        | {f"{axis}tick.color": INK for axis in "xy"}
     )
-    InlineBackend.instance(parent=get_ipython()).figure_formats = {"retina"}  # twice the pixels in the same space
+    backend = InlineBackend.instance(parent=get_ipython())
+    backend.figure_formats = {"svg"}
+    backend.print_figure_kwargs = {"bbox_inches": "tight", "metadata": {"Date": None}}
 
 
 def color(expert: int) -> str:
@@ -81,14 +82,14 @@ def digit(ax: Axes, image: ArrayLike, title: str = "", frame: str | None = None)
     pictures = _pictures(image)
     if pictures.shape[:2] != (1, 1):
         raise ValueError(f"digit draws one image and was given shape {_array(image).shape}; digit_grid draws several")
-    ax.imshow(pictures[0, 0], cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+    ax.imshow(_zoomed(pictures[0, 0]), cmap="gray_r", vmin=0, vmax=1, interpolation="none")
     ax.set_xticks([])
     ax.set_yticks([])
     for spine in ax.spines.values():
         spine.set_visible(frame is not None)
         spine.set(color=frame or INK, linewidth=2)
     if title:
-        ax.set_title(title, fontsize=9, loc="center")
+        ax.set_title(title, loc="center")
 
 
 def digit_grid(
@@ -97,7 +98,7 @@ def digit_grid(
     column_titles: Sequence[str] = (),
     row_titles: Sequence[str] = (),
     frames: Sequence[str] = (),
-    size: float = 0.65,
+    size: float = 0.5,
 ) -> Figure:
     """Images as one figure, with a title for each column and row, and a frame for each column.
 
@@ -110,7 +111,7 @@ def digit_grid(
         size: of one image, in inches.
 
     Raises:
-        ValueError: if they are no grid of square grey images, or so many that nobody could tell them apart.
+        ValueError: if they are no grid of square grey images, or more than can be told apart.
     """
     pictures = _pictures(images)  # (R, C, S, S)
     rows, columns = pictures.shape[:2]
@@ -119,16 +120,21 @@ def digit_grid(
             raise ValueError(f"digit_grid was given {len(given)} {what} titles for {wanted} {what}s")
     if frames and len(frames) < columns:
         raise ValueError(f"digit_grid was given {len(frames)} frames for {columns} columns")
-    fig, axes = plt.subplots(
-        rows, columns, figsize=(size * columns + 0.4, size * rows + 0.3), squeeze=False,
-        gridspec_kw={"wspace": 0.08, "hspace": 0.08},
-    )  # fmt: skip
-    for row, ax_row in enumerate(axes):
-        for column, ax in enumerate(ax_row):
-            title = column_titles[column] if row == 0 and column_titles else ""
-            digit(ax, pictures[row, column], title, frames[column] if frames else None)
-        if row_titles:
-            ax_row[0].set_ylabel(row_titles[row], rotation=0, ha="right", va="center", fontsize=9, labelpad=6)
+    side, step = pictures.shape[-1], pictures.shape[-1] + max(2, pictures.shape[-1] // 12)  # a picture, and its room
+    sheet = np.zeros((rows * step, columns * step), np.float32)
+    fig, ax = plt.subplots(figsize=(size * columns, size * rows))
+    for (row, column), _ in np.ndenumerate(pictures[..., 0, 0]):
+        top, left = row * step + (step - side) // 2, column * step + (step - side) // 2
+        sheet[top : top + side, left : left + side] = pictures[row, column]
+        if frames:
+            ax.add_patch(plt.Rectangle((left, top), side, side, fill=False, ec=frames[column], linewidth=2))
+    ax.imshow(
+        _zoomed(sheet), cmap="gray_r", vmin=0, vmax=1, interpolation="none", extent=(0, columns * step, rows * step, 0)
+    )
+    ax.set_xticks((np.arange(columns) + 0.5) * step, column_titles or [""] * columns)
+    ax.set_yticks((np.arange(rows) + 0.5) * step, row_titles or [""] * rows)
+    ax.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
+    ax.spines[:].set_visible(False)
     return fig
 
 
@@ -151,23 +157,21 @@ def gate_curves(ax: Axes, x: Tensor, gate: Tensor) -> None:
 
 def confusion_map(ax: Axes, counts: Tensor, order: Sequence[int] | None = None) -> None:
     """Counts of expert against label (E, K) as a heat map with its numbers; `order` arranges the experts."""
+    import seaborn  # here, since it brings pandas with it
+
     counts = _array(counts)
     order = list(range(len(counts))) if order is None else list(order)
-    counts = counts[order]
     shares = counts / counts.sum(axis=0, keepdims=True).clip(min=1)
-    ax.pcolormesh(shares, cmap="Purples", vmin=0, vmax=1, edgecolors="white", linewidth=0.5)
-    for (row, column), count in np.ndenumerate(counts):
-        ink = "white" if shares[row, column] > 0.6 else INK
-        ax.text(column + 0.5, row + 0.5, f"{count:d}", ha="center", va="center", fontsize=8, color=ink)
-    ax.set(xlabel="true digit", xticks=np.arange(counts.shape[1]) + 0.5, xticklabels=range(counts.shape[1]))
-    ax.set(yticks=np.arange(len(order)) + 0.5, yticklabels=[f"expert {e}" for e in order])
-    ax.invert_yaxis()
-    ax.spines[:].set_visible(False)
-    ax.tick_params(length=0)
+    seaborn.heatmap(
+        shares[order], annot=counts[order], fmt="d", yticklabels=order, cmap="Purples", vmin=0, vmax=1,
+        linewidths=0.5, cbar=False, ax=ax,
+    )  # fmt: skip
+    ax.set(xlabel="true digit", ylabel="expert")
+    ax.tick_params(length=0, rotation=0)
 
 
-def film(draw: Callable[[Figure, int], None], frames: int, alt: str, seconds: float = 6, size=(7.0, 4.0)) -> "HTML":
-    """An mp4 of `draw(figure, frame)`, embedded in the page with controls; its still is the last frame.
+def film(draw: Callable[[Figure, int], None], frames: int, alt: str, seconds: float = 6, size=(5.6, 3.2)) -> "HTML":
+    """An mp4 of `draw(figure, frame)`, embedded in the page with controls; until it plays, its first frame is shown.
 
     Args:
         draw: draws one frame on an empty figure.
@@ -185,10 +189,11 @@ def film(draw: Callable[[Figure, int], None], frames: int, alt: str, seconds: fl
         fig.clear()
         draw(fig, frame)
         fig.canvas.draw()
+        if frame == 0:
+            fig.savefig(still := io.BytesIO(), bbox_inches=None)
         pictures.append(np.asarray(fig.canvas.buffer_rgba())[..., :3].copy())
     with tempfile.TemporaryDirectory() as folder:
-        path, still = Path(folder) / "film.mp4", Path(folder) / "still.png"
-        fig.savefig(still, bbox_inches=None)
+        path = Path(folder) / "film.mp4"
         plt.close(fig)
         height, width = pictures[0].shape[:2]
         command = [
@@ -198,13 +203,18 @@ def film(draw: Callable[[Figure, int], None], frames: int, alt: str, seconds: fl
             "-movflags", "+faststart", "-y", str(path),
         ]  # fmt: skip
         subprocess.run(command, input=b"".join(p.tobytes() for p in pictures), check=True)
-        video, poster = (base64.b64encode(p.read_bytes()).decode() for p in (path, still))
+        video, poster = (base64.b64encode(data).decode() for data in (path.read_bytes(), still.getvalue()))
     alt = html.escape(alt)
     return HTML(
         f'<video controls muted playsinline preload="metadata" style="max-width:100%" aria-label="{alt}" '
         f'poster="data:image/png;base64,{poster}"><source type="video/mp4" src="data:video/mp4;base64,{video}">'
         f"{alt}</video>"
     )
+
+
+def _zoomed(picture: np.ndarray) -> np.ndarray:
+    """A picture (H, W) with each pixel as a square of ZOOM × ZOOM."""
+    return picture.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
 
 
 def _array(values: ArrayLike) -> np.ndarray:

@@ -41,7 +41,7 @@ def read(name: str) -> nbformat.NotebookNode:
 
 
 def folded(cell: nbformat.NotebookNode) -> bool:
-    return bool({"hide-input", "remove-input"} & set(cell.metadata.get("tags", [])))
+    return bool({"hide-input", "hide-cell", "remove-input"} & set(cell.metadata.get("tags", [])))
 
 
 def words(cell: nbformat.NotebookNode) -> list[str]:

@@ -5,7 +5,7 @@
 
 from moe_lib.teaching.chapter import Chapter, mean_sd, one_thread, show_markdown, show_table, value_range
 from moe_lib.teaching.claims import Claims
-from moe_lib.teaching.diagrams import diagram
+from moe_lib.teaching.diagrams import diagram, pictogram
 from moe_lib.teaching.results import load_results
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "load_results",
     "mean_sd",
     "one_thread",
+    "pictogram",
     "show_markdown",
     "show_table",
     "value_range",

@@ -7,6 +7,7 @@ they come near, and have their room from the start.
 import base64
 import hashlib
 import re
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -80,6 +81,7 @@ def _lighten(sheets: list, app: Sphinx, pagename: str, templatename: str, contex
 def _join(sheets: list, app: Sphinx, exception: Exception | None) -> None:
     if sheets and not exception:
         join(Path(app.outdir), sheets)
+        shutil.copy(Path(app.outdir, "intro.html"), Path(app.outdir, "index.html"))  # the page itself, not a redirect
 
 
 def setup(app: Sphinx) -> dict:

@@ -62,10 +62,6 @@ def unlinked(markdown: str) -> list[str]:
     return [mention[0] for mention in MENTION.finditer(LINK.sub("", CODE_BLOCK.sub("", markdown)))]
 
 
-def links(markdown: str) -> list[str]:
-    return [target for target in re.findall(r"\]\(([^)]+)\)", CODE_BLOCK.sub("", markdown))]
-
-
 @by_name
 def test_retired_words_are_absent(name):
     found = [(word, text[:80]) for cell in read(name).cells for text in words(cell) for word in retired(text)]
@@ -82,21 +78,6 @@ def test_every_mention_is_a_link(name):
     assert not [mention for cell in cells for mention in unlinked(cell.source)]
     captions = [cell.metadata.get("mystnb", {}).get("figure", {}).get("caption", "") for cell in read(name).cells]
     assert not [mention for caption in captions for mention in unlinked(caption)]
-
-
-@by_name
-def test_every_link_leads_to_a_page_or_a_paper(name):
-    terms = set(re.findall(r"^(\S.*)\n  \S", (BOOK / "glossary.md").read_text("utf-8"), re.MULTILINE))
-    for cell in read(name).cells:
-        for target in links(cell.source) if cell.cell_type == "markdown" else []:
-            page, _, anchor = target.partition("#")
-            if re.match("https://", target):
-                continue
-            assert not page or (BOOK / page).is_file(), target
-            if page == "glossary.md" and anchor:
-                assert anchor.removeprefix("term-").lower() in {term.replace(" ", "-").lower() for term in terms}, (
-                    target
-                )
 
 
 @by_name

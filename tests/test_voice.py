@@ -142,6 +142,17 @@ def test_every_figure_is_a_drawing_that_a_phone_can_show(name):
                 assert not small, f"text of {min(small):.1f} pixels: {cell.source[:80]}"
 
 
+def test_the_cards_tell_each_chapters_title_and_reading_time():
+    (cards,) = [cell.source for cell in read("intro").cells if "cards" in cell.metadata.get("tags", [])]
+    told = {name: (title, time) for name, title, time in re.findall(r'\("(\d\d_\w+)", "(.*?)", ".*", (\d+)\)', cards)}
+    for path in provenance.chapters():
+        if path.stem != "intro":
+            text = "\n".join(cell.source for cell in read(path.stem).cells if cell.cell_type == "markdown")
+            title, time = re.search(r"^# (.*)", text)[1], re.search(r"Reading time about (\d+) minutes", text)[1]
+            assert told.pop(path.stem) == (title, time)
+    assert not told
+
+
 # --- The checks can fail ----------------------------------------------------------------------------------------------
 
 

@@ -26,12 +26,12 @@ p {{ font: 27px/1.4 "DejaVu Sans", sans-serif; color: #b5e5ea; margin: 22px 60px
 .digits img {{ height: 124px; width: 1160px; object-fit: cover; object-position: bottom }}
 </style><div class="logo">{logo}</div><div><h1>Mixture of Experts Without Labels</h1>
 <p>An executable book: a network learns to sort and to draw digits, and nobody tells it which is which.</p></div>
-<div class="digits"><img src="data:image/png;base64,{digits}"></div>"""
+<div class="digits"><img src="data:image/svg+xml;base64,{digits}"></div>"""
 
 
 def main() -> None:
     logo = (STATIC / "logo.svg").read_text("utf-8")
-    digits = base64.b64encode((STATIC / "cover.png").read_bytes()).decode()
+    digits = base64.b64encode((STATIC / "cover.svg").read_bytes()).decode()
     with browser.launch() as chromium, tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "card.html"
         source.write_text(HTML.format(logo=logo, digits=digits), "utf-8")

@@ -1,4 +1,4 @@
-"""Do several managers sort better together than one? Read by nobody yet.
+"""Do several managers sort better together than one? No chapter reads it yet.
 
     python experiments/committee.py      about four minutes, once the members are there
 

@@ -20,8 +20,8 @@ class CheckpointError(RuntimeError):
 class Checkpoint:
     """A file from which `fit` goes on as if it had never stopped; CheckpointError if none can be written there.
 
-    It holds, by name, the parts (model, optimizer, generators of order and noise), the history, and the settings: all
-    that must be equal for a resumed run to equal an uninterrupted one.
+    It holds, by name, the parts (model, optimizer, generators of order and noise), the history, and the settings that
+    must be equal for a resumed run to equal an uninterrupted one. A class or function of yours is known by its name.
     """
 
     def __init__(self, path: str | Path, parts: dict[str, Any], history: Any, settings: dict[str, Any]) -> None:
@@ -121,8 +121,7 @@ def digest(*tensors: Tensor) -> str:
 
 
 def _seal(tensors: dict[str, Tensor], text: dict[str, str]) -> str:
-    names = sorted(tensors)
-    whole = json.dumps([sorted(text.items()), names, digest(*map(tensors.get, names))])
+    whole = json.dumps([sorted(text.items()), sorted(tensors), digest(*(tensors[name] for name in sorted(tensors)))])
     return hashlib.sha256(whole.encode()).hexdigest()
 
 

@@ -16,8 +16,9 @@ class Configured:
     """What prints its settings and can be built again: each constructor argument is an attribute of the same name."""
 
     def settings(self) -> dict[str, Any]:
-        """The arguments that build this again, by name."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        """The arguments that build this again, by name: those that are kept as attributes of the same names."""
+        names = inspect.signature(type(self)).parameters
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
     def extra_repr(self) -> str:
         """The settings that are no modules and no weights; PyTorch prints modules itself."""
@@ -25,9 +26,8 @@ class Configured:
         return ", ".join(f"{name}={value!r}" for name, value in plain.items())
 
     def __repr__(self) -> str:
-        return (
-            nn.Module.__repr__(self) if isinstance(self, nn.Module) else f"{type(self).__name__}({self.extra_repr()})"
-        )
+        module = isinstance(self, nn.Module)
+        return nn.Module.__repr__(self) if module else f"{type(self).__name__}({self.extra_repr()})"
 
 
 class ExpertLinear(Configured, nn.Module):

@@ -57,10 +57,10 @@ class MixtureOfExperts(Configured, nn.Module):
 
     def __init__(self, manager: AnyManager, experts: AnyExperts, balance: Balance | None = None) -> None:
         super().__init__()
-        for name, part, needs in (("manager", manager, ""), ("experts", experts, "losses noise check")):
-            lacks = [need for need in f"num_experts in_features {needs}".split() if not hasattr(part, need)]
-            if lacks or not isinstance(part, nn.Module):
-                raise TypeError(f"{name} is {part!r}; give a module with all of Any{name.capitalize()}: {lacks}")
+        for name, part, more in (("manager", manager, ""), ("experts", experts, "out_features losses noise check")):
+            needs = f"num_experts in_features {more} named_parameters".split()
+            if lacks := ", ".join(need for need in needs if not hasattr(part, need)):
+                raise TypeError(f"{name} is {part!r}; it lacks {lacks} of an nn.Module that is Any{name.capitalize()}")
         if balance is not None and (isinstance(balance, type) or not callable(balance)):
             raise TypeError(f"balance is {balance!r}; give a term, for instance ImportanceVariance(weight=0.1)")
         if manager.num_experts != experts.num_experts:

@@ -74,8 +74,8 @@ def fit(
         epochs: how many in all, those of a resumed checkpoint counted in.
         batch_size: examples a step, at most B; of all processes together.
         lr: Adam's learning rate, or one for each named child: ``{"manager": 0.02, "experts": 0.05}``.
-        seed: of the order of examples and of all noise. On a CPU, with as many threads and the same starting weights
-            (``torch.manual_seed`` before the model is built), a run repeats bit for bit.
+        seed: of order and noise. On a CPU, from the same weights (``torch.manual_seed`` before the model is built) and
+            with as many threads, a run repeats bit for bit.
         device: "cpu", "cuda", "mps", or None for the best there is.
         precision: "fp32", or "bf16" for layers in bfloat16 with float32 weights, softmax and losses; float32 and a
             warning where the processor has no bfloat16 of its own.
@@ -102,10 +102,11 @@ def fit(
     history, steps, file = History(), len(x) // batch_size, None
     if checkpoint is not None:
         parts = {"model": model, "adam": optimizer, "order": order, "noise": noise}
-        same = {"model": _name(model), "data": digest(x, y), "batch_size": batch_size, "seed": seed, "lr": rates}
-        same |= {"precision": precision, "device": device.type, "step": _name(step)}
-        same |= {"schedule": _name(schedule), "epochs": epochs if schedule else None}  # a schedule knows where it ends
-        file = Checkpoint(checkpoint, parts, history, same)
+        trained = {name: list(p.shape) for name, p in model.named_parameters() if p.requires_grad}
+        settings = {"model": _name(model), "trained": trained, "data": digest(x, y), "batch_size": batch_size}
+        settings |= {"seed": seed, "lr": rates, "precision": precision, "device": device.type, "step": _name(step)}
+        settings |= {"schedule": schedule and [schedule(t / 10) for t in range(10)], "epochs": schedule and epochs}
+        file = Checkpoint(checkpoint, parts, history, settings)
 
     def look() -> None:
         if on_epoch and (seen := on_epoch(len(history), model.eval())) is not None:
@@ -122,11 +123,11 @@ def fit(
         for epoch in _progress(range(len(history), epochs), history, shown=progress):
             start, sums = time.perf_counter(), torch.zeros(2, device=device)
             shuffled = torch.randperm(len(x), generator=order)[: steps * batch_size].to(device)
-            for i, batch in enumerate(shuffled.view(steps, batch_size)):
+            for i, rows in enumerate(shuffled.view(steps, batch_size)):
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = rate * schedule((epoch + i / steps) / epochs) if schedule else rate
-                xs = x[batch]
-                sums += learn(xs, xs if y is None else y[batch], model.noise(batch_size, noise))
+                xs = x[rows]  # (batch_size, D)
+                sums += learn(xs, xs if y is None else y[rows], model.noise(batch_size, noise))
             for curve, value in zip((history.expected, history.balancing), (sums / steps).tolist(), strict=True):
                 curve.append(value)
             history.seconds.append(time.perf_counter() - start)
@@ -212,8 +213,8 @@ def has_bf16(device: torch.device) -> bool:
     """Whether the device multiplies bfloat16 matrices itself: CUDA and x86 are asked, of others it is assumed."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    x86 = platform.machine().lower() in ("x86_64", "amd64")
-    return torch.cpu._is_avx512_bf16_supported() if device.type == "cpu" and x86 else True
+    ask = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)  # private, and not in every version
+    return ask() if device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64") else True
 
 
 def _name(part: Any) -> str:
@@ -228,8 +229,9 @@ def _whole(name: str, value: int, least: int = 1, most: float = math.inf) -> int
 
 def _parameter_groups(model: nn.Module, lr: Rate) -> list[dict]:
     """All weights that are not frozen: one group, or one for each named child of the model."""
-    parts = {name: [p for p in child.parameters() if p.requires_grad] for name, child in model.named_children()}
-    groups = {name: weights for name, weights in parts.items() if weights}
+    parts = {name: child.parameters() for name, child in model.named_children()}
+    parts["itself"] = model.parameters(recurse=False)
+    groups = {name: trained for name, weights in parts.items() if (trained := [p for p in weights if p.requires_grad])}
     if not isinstance(lr, Mapping):
         groups, lr = {"all": [p for p in model.parameters() if p.requires_grad]}, {"all": lr}
     if lr.keys() != groups.keys() or not any(groups.values()):
@@ -240,7 +242,7 @@ def _parameter_groups(model: nn.Module, lr: Rate) -> list[dict]:
 
 
 def _progress(epochs: range, history: History, shown: bool) -> Iterator[int]:
-    from tqdm import tqdm
+    from tqdm import tqdm  # here, since it takes time to import
 
     with tqdm(total=epochs.stop, initial=epochs.start, unit="epoch", leave=False, disable=not shown) as bar:
         for epoch in epochs:

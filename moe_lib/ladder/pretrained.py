@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from moe_lib.checkpoint import write
+from moe_lib.checkpoint import CheckpointError, read, write
 from moe_lib.ladder.convolutional import ConvManager
 from moe_lib.ladder.recipes import invariant_vae
 from moe_lib.mixture import MixtureOfExperts
@@ -57,7 +58,12 @@ def save_weights(model: nn.Module, name: str, folder: str | Path = WEIGHTS) -> P
 
 
 def load_weights(model: AnyModule, name: str, folder: str | Path = WEIGHTS) -> AnyModule:
-    """Takes over the weights of that name, in place, and sets the model to evaluation."""
+    """Takes over the weights of that name, in place, and sets the model to evaluation.
+
+    Raises:
+        FileNotFoundError: if there are none of that name; it says which there are.
+        CheckpointError: if the file is torn, or has changed since `save_weights` wrote it.
+    """
     folder = Path(folder).expanduser()
     path = folder / f"{name}.safetensors"
     if not path.is_file():
@@ -65,6 +71,11 @@ def load_weights(model: AnyModule, name: str, folder: str | Path = WEIGHTS) -> A
         raise FileNotFoundError(
             f"no weights {name!r} in {folder} (there are: {there}); experiments/ has what makes them"
         )
-    state = load_file(path)
+    try:
+        with safe_open(path, framework="pt") as stored:
+            sealed = "seal" in (stored.metadata() or {})  # the two that travel with the library are older than seals
+        state = read(path)[1] if sealed else load_file(path)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is torn, or no safetensors file ({error})") from error
     model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in state.items()})
     return model.eval()

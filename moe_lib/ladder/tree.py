@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from moe_lib.balance import Balance, ImportanceCV2, ImportanceVariance
 from moe_lib.experts import Experts, Objective
-from moe_lib.ladder.terms import Floor
+from moe_lib.ladder.balancing import Floor
 from moe_lib.layers import Activation, Configured, expert_mlp, require_index, require_positive
 from moe_lib.mixture import AnyManager, MixtureOfExperts, looking
 

@@ -22,9 +22,10 @@ def rank() -> int:
 def shared_step(model: nn.Module, optimizer: torch.optim.Optimizer, autocast: Autocast) -> Learn:
     r"""Each process computes its share of a batch; all of them take the same step, and end with the same weights.
 
-    Exchanged are three things: the gate probabilities, so that the balancing term sees the whole batch; the gradients,
-    of which all processes take the mean; and the two losses. Hand it to `fit` as ``step=shared_step``, in every
-    process, with the same data and settings. Alone it is `plain_step`. Explained in chapter 6.
+    Exchanged are the gate probabilities, so that the balancing term sees the whole batch; the gradients, of which all
+    processes take the mean; the two losses; and buffers, such as running means, which the first process decides.
+    Hand it to `fit` as ``step=shared_step``, in every process, with the same data and settings. Alone it is
+    `plain_step`. Explained in chapter 6.
 
     Raises:
         ValueError: if the processes cannot share the batch out evenly.

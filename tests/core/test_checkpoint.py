@@ -144,6 +144,13 @@ def test_a_schedule_resumes_bit_for_bit(path):
         train(small_moe_vae(), epochs=6, schedule=fade, checkpoint=path)
 
 
+def test_another_schedule_of_the_same_name_is_another_run(path):
+    slow, fast = (lambda done, power=power: (1 - done) ** power for power in (1, 2))
+    train(small_moe_vae(), schedule=slow, checkpoint=path)
+    with pytest.raises(CheckpointError, match="another run: schedule "):
+        train(small_moe_vae(), schedule=fast, checkpoint=path)
+
+
 @needs_fork
 @pytest.mark.parametrize(
     ("moment", "kept"),
@@ -209,7 +216,11 @@ def another_step(model, optimizer, autocast):
         (lambda **c: train(small_moe_vae(), seed=6, batch_size=4, **c), "batch_size 8 there, 4 here; seed 5 there"),
         (lambda **c: train(small_moe_vae(), precision="bf16", **c), "precision fp32 there, bf16 here"),
         (lambda **c: train(small_moe_vae(), step=another_step, **c), "step plain_step there, another_step here"),
-        (lambda **c: train(small_moe_vae(), schedule=abs, **c), "schedule None there, abs here; epochs None there, 3"),
+        (
+            lambda **c: train(small_moe_vae(), schedule=abs, **c),
+            r"schedule None there, \[0\.0, 0\.1, .* here; epochs None there, 3",
+        ),
+        (lambda **c: train(other(lambda m: m.manager.requires_grad_(False)), **c), "another run: trained "),
         (lambda **c: train(small_moe_vae(), epochs=2, **c), "has 3 epochs, more than the 2 asked for"),
         (lambda **c: train(small_moe_vae(), images=IMAGES.flip(0), **c), "another run: data "),
         (lambda **c: train(small_moe_vae(), targets=IMAGES.flip(0), **c), "another run: data "),

@@ -165,3 +165,11 @@ def test_a_model_of_another_precision_is_refused_with_the_way_out(convert):
     require_float32(Manager(2, 2))
     with pytest.raises(TypeError, match=r"weights are torch\.\w+, and the data float32; call model\.float\(\)"):
         require_float32(convert(Manager(2, 2)))
+
+
+def test_what_keeps_no_attribute_of_an_argument_still_prints():
+    class Own(ExpertLinear):
+        def __init__(self, k):
+            super().__init__(k, 2, 3)
+
+    assert repr(Own(4)) == "Own()" and Own(4).settings() == {}

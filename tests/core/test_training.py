@@ -520,6 +520,16 @@ def test_settings_that_make_no_sense_are_told_before_anything_is_trained(changes
     assert_same_bits(weights(model), before)
 
 
+def test_weights_that_belong_to_no_part_are_trained_or_told():
+    model = small_moe_vae()
+    model.scale = nn.Parameter(torch.ones(()))
+    model.expected_loss = lambda *given: model.scale * type(model).expected_loss(model, *given)
+    with pytest.raises(ValueError, match=r"parts with weights to train are \['experts', 'itself', 'manager'\]"):
+        train(model, lr={"manager": 0.1, "experts": 0.1})
+    train(model, lr={"manager": 0.1, "experts": 0.1, "itself": 0.1})
+    assert model.scale.item() != 1
+
+
 class Weightless(nn.Module):
     def check(self, x, y=None):
         pass

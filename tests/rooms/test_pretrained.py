@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from moe_lib import Manager, clustering_accuracy, match_experts
+from moe_lib.checkpoint import CheckpointError
 from moe_lib.ladder import ConvManager, load_weights, save_weights
 from moe_lib.measures import examine
 
@@ -79,3 +80,16 @@ def test_the_best_model_sorts_and_draws_as_well_as_its_results_say(pretrained, e
     assert drawn.covered == 10
     few = train.images[:3000]  # a twentieth: all of them say the same, to three places, and take a while
     assert pretrained.consistency(few, few) == pytest.approx(said["train_consistency"], abs=0.03)
+
+
+def test_weights_that_changed_or_are_torn_are_refused(tmp_path):
+    path = save_weights(ConvManager(num_experts=3), "some", tmp_path)
+    whole = bytearray(path.read_bytes())
+    load_weights(ConvManager(num_experts=3), "some", tmp_path)
+    whole[-1] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(CheckpointError, match="has changed since it was written"):
+        load_weights(ConvManager(num_experts=3), "some", tmp_path)
+    path.write_bytes(whole[:-100])
+    with pytest.raises(CheckpointError, match="is torn"):
+        load_weights(ConvManager(num_experts=3), "some", tmp_path)

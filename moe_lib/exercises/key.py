@@ -26,47 +26,47 @@ EXERCISES = {
     # Chapter 1: Cheating
     "01.1": Exercise(
         Choice("drawings", ("drawings", "reconstructions", "both")),
-        why="The KL is the price of a generator: it keeps the codes of all images where a random z will fall.",
-        hint="Ask of either picture of the single VAE where its z came from.",
+        why="The KL part keeps the codes of real images where a random z will fall. That is what lets a VAE draw.",
+        hint="For both pictures of the single VAE: where did its z come from?",
         traps={
             "reconstructions": "With one term left out, the other is minimised alone. Does it suffer from that?",
-            "both": "One of the two is judged by the term that stays in the loss. Can it get worse?",
+            "both": "One of the two is measured by the term that stays in the loss. Can it get worse?",
         },
     ),
     "01.2": Exercise(
         Numbers(math.exp(10), "a factor, one number", relative=0.02),
-        why="Nats look small and are not: ten of them are a factor of 22,026, and that for every image.",
+        why="Nats look small, but ten of them are a factor of 22,026, and for every single image.",
         hint="A loss is a bound on -ln p(x). Two losses are ten apart; how are the two p related?",
         traps={
-            10: "That is the difference of two logarithms. What is the ratio of the numbers that they belong to?",
+            10: "That is the difference of two logarithms. What is the ratio of the densities themselves?",
             2**10: "That would hold for bits, the logarithm of base 2. These are nats.",
-            10**10: "That would hold for the common logarithm. Nats belong to the natural one.",
-            math.exp(-10): "The right size, upside down: a lower loss is a density that is …?",
+            10**10: "That would hold for the logarithm of base 10. Nats belong to the natural one.",
+            math.exp(-10): "The right size, upside down: does a lower loss mean a lower density, or a higher one?",
         },
     ),
     "01.3": Exercise(
         Choice("three", ("eight", "three", "grey")),
-        why="An expert draws everything in its own hand, and what that costs in nats says who should have got it.",
-        hint="Ask which pictures the decoder has ever been paid for.",
+        why="An expert draws everything as its own digit, and its high loss shows that the image is another one.",
+        hint="Which pictures has its decoder practised?",
         traps={
             "eight": "The encoder sees the image, but the encoder does not draw. What has its decoder learnt to draw?",
-            "grey": "That is what an expert draws which has learnt nothing. This one has had thousands of images.",
+            "grey": "That is what an expert draws before it has learnt much. This one has seen thousands of images.",
         },
     ),
     "01.4": Exercise(
         Numbers(1 / math.sqrt(2 * math.pi), "σ, one number", relative=0.005),
-        why="Below it the loss of a perfect drawing is negative, for p(x) is a density: only losses of one σ compare.",
-        hint="Two terms in the bracket of the reconstruction know nothing of the image. When do they cancel?",
+        why="Below this σ a perfect reconstruction has a negative loss. So compare losses only at the same σ.",
+        hint="Two terms in the bracket of the reconstruction do not depend on the image. When do they cancel?",
         traps={
             1.0: "Then ln σ is zero, but it is not the only constant in the bracket.",
             math.sqrt(2 * math.pi): "The right size, upside down: which sign must ln σ have?",
             1 / (2 * math.pi): "Nearly: look at the factor in front of ln 2π once more.",
-            0.5: "That is the σ of the book, and its constant is printed above: it is far from zero.",
+            0.5: "That is the σ of the book, and its constant is 177.0 nats, far from zero.",
         },
     ),
     "01.5": Exercise(
         Function(solutions.kl, "kl(m, v)", "the KL of each image in nats, (B,), for m and v (B, Z)", solutions.codes),
-        why="This is the whole second half of the loss: no sampling is needed for it, it is exact.",
+        why="This is the second part of the loss. It is exact: no code has to be drawn for it.",
         hint="Try a single latent number: m = 0 with v = 1 must cost nothing. Then move one of the two, and add up.",
         traps={
             lambda m, v: solutions.kl(m, v) / m.shape[1]: "You take a mean over the latent numbers. Nats add up.",

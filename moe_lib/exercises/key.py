@@ -181,49 +181,49 @@ EXERCISES = {
     # Chapter 4: The degenerate manager
     "04.1": Exercise(
         Numbers(0.025, "a weight, one number"),
-        why="The term grows with the square of the batch: if you change the one, change the other too.",
-        hint="Write down the importance of the one busy expert, for both batch sizes. Then the variance.",
+        why="The term grows with the square of the batch size. If you change the batch, change the weight too.",
+        hint="Write down the importance of the busy expert for both batch sizes, and then the variance.",
         traps={
             0.1: "Then nothing would depend on the batch. Is importance a sum or a mean over it?",
-            0.05: "That would be right if the term grew with the batch. It holds a square.",
+            0.05: "That would be right if the term grew in proportion to the batch. But it contains a square.",
             0.2: "Will the term of a collapse be larger or smaller in the larger batch?",
-            0.4: "Right factor, wrong way round: will the term be larger or smaller in the larger batch?",
+            0.4: "The factor is right, the direction isn't. Will the term be larger or smaller in the larger batch?",
         },
     ),
     "04.2": Exercise(
         Numbers(10 - 100 * 0.1 / 9.1, "a number of images, to two decimals", absolute=0.02, relative=0),
-        why="Equal use is a belief about the data: where it is false, an expert is filled up with strangers.",
-        hint="Two numbers: what an expert has to get in a balanced batch, and how many rare ones there are in a batch.",
+        why="Equal use is an assumption about the data. Where it's wrong, an expert is filled up with other digits.",
+        hint="You need two numbers: an equal share of a batch of 100, and how many 1s such a batch holds.",
         traps={
-            9.0: "Nearly. With most of the ones gone, what is left of them is a share of a smaller whole.",
-            100 * 0.1 / 9.1: "So many it has of its own. How many more does the term ask for?",
-            0.0: "The term asks for equal use. Are there enough of its own?",
-            10.0: "So many in all. Some of them may be its own.",
+            9.0: "Close. But with most of the 1s gone there are fewer images in all. What fraction of them are 1s now?",
+            100 * 0.1 / 9.1: "That's how many 1s it gets. How many more images does the term ask for?",
+            0.0: "The term asks for equal use. Are there enough 1s for that?",
+            10.0: "That's an equal share. Some of these images are 1s.",
         },
     ),
     "04.3": Exercise(
         Numbers(5 * math.log(10), "nats, one number"),
-        why="By luck alone experts may start further apart than that; the variance makes a collapse cost 90.",
+        why="Experts soon are further apart than that. The variance makes a collapse cost 90 nats.",
         hint="The best gate decides every image and uses all experts alike. What are its two entropies?",
         traps={
-            math.log(10): "So much information there is at best. And its weight?",
-            5.0: "So much would one nat of information earn. How many nats are there to have?",
-            5 * math.log2(10): "In bits. Entropies are in nats here.",
-            50.0: "The number of experts itself is no entropy.",
+            math.log(10): "That's the most information there can be. What does the weight do?",
+            5.0: "That's what a single nat of information earns. How many nats can there be?",
+            5 * math.log2(10): "That's in bits. Entropies are in nats here.",
+            50.0: "That uses the number of experts. The entropy is its logarithm.",
         },
     ),
     "04.4": Exercise(
         Function(solutions.luck, "luck(B, E)", "the mean cost, one number, for whole numbers B and E", solutions.batch),
-        why="It grows with the batch like B, a collapse like B²: in large batches luck weighs less and less.",
-        hint="Of one expert: it gets an image with probability 1/E. What is the variance of such a count?",
+        why="Luck grows like B and a collapse like B², so in large batches luck weighs less and less.",
+        hint="An expert gets each image with probability 1/E. What is the variance of such a count?",
         traps={
             lambda images, experts: images / experts: (
-                "Close, and a little too much: a count in a batch of fixed size varies less than a Poisson count."
+                "Close, but a little too much. In a batch of fixed size a count varies less than a Poisson count."
             ),
             lambda images, experts: solutions.luck(images, experts) ** 0.5: "That is a standard deviation.",
             lambda images, experts: experts * solutions.luck(images, experts): "A sum over experts. Var_i is a mean.",
-            lambda images, experts: solutions.luck(100, 10): "That is the case of the chapter alone. Keep B and E.",
-            lambda images, experts: 0.0: "In the mean every expert gets B/E. But in a single batch?",
+            lambda images, experts: solutions.luck(100, 10): "That's right for the chapter's batch only. Keep B and E.",
+            lambda images, experts: 0.0: "On average every expert gets B/E images. But what about a single batch?",
         },
     ),
     # Chapter 5: Experts without labels

@@ -229,31 +229,31 @@ EXERCISES = {
     # Chapter 5: Experts without labels
     "05.1": Exercise(
         Numbers(9.0, "nats, one number"),
-        why="About as much as experts are apart by luck at the start: too little to exclude a collapse.",
-        hint="One expert has the importance 100, the others none. What is the variance, and what does w make of it?",
+        why="Random starting weights alone put the experts about that far apart, so a collapse can pay.",
+        hint="One expert gets 100 images, the others get none. What is the variance, and what is w times that?",
         traps={
-            90.0: "With the weight of the post. And with a tenth of it?",
-            900.0: "That is the variance. The weight comes on top.",
-            0.9: "So much a *perfect* manager pays with the weight of the post, for luck. A collapse costs more.",
-            0.0: "That would be a gate that uses all experts alike.",
+            90.0: "That is the cost at the weight of the post. What is it at a tenth of that weight?",
+            900.0: "That is the variance. Multiply it by the weight.",
+            0.9: "That is what a *perfect* manager pays at the weight of the post. A collapse costs more.",
+            0.0: "That is the cost when all experts get equally many images.",
         },
     ),
     "05.2": Exercise(
         Choice("lower", ("higher", "equal", "lower")),
-        why="A maximum over all maps is as high as any of them: names that were fitted on the test images flatter.",
-        hint="The map from the training images is one of those among which the test images choose.",
+        why="The best of all maps is at least as good as ours, so names that were fitted on the test images flatter.",
+        hint="The map from the training images is one of those that the test images can choose.",
         traps={
-            "higher": "That can be: the test images choose the map that suits them best.",
-            "equal": "That can be, and is usual: both sets of images often choose the same map.",
+            "higher": "That can happen: the test images choose the map that suits them best.",
+            "equal": "That can happen, and often does: both sets of images may choose the same map.",
         },
     ),
     "05.3": Exercise(
         Choice("near", ("below", "near", "above")),
-        why="The balancing term counts images, and cares nothing about how well they are drawn.",
-        hint="Which term of the loss decides how many images an expert gets? Does it look at drawings?",
+        why="The balancing term counts images. How well they are drawn makes no difference to it.",
+        hint="Which term of the loss depends on how many images an expert gets? Does it look at drawings?",
         traps={
-            "below": "Then its importance would be below the others'. What does that cost?",
-            "above": "Then its importance would be above the others'. What does that cost?",
+            "below": "Then it would get fewer images than the others. What does the balancing term make of that?",
+            "above": "Then it would get more images than the others. What does the balancing term make of that?",
         },
     ),
     "05.4": Exercise(
@@ -262,13 +262,13 @@ EXERCISES = {
             "the ACC, one number from 0 to 1, for assignments and labels (B,) that count from 0 to 3",
             solutions.sorting,
         ),
-        why="For ten experts this way tries 3,628,800 maps; the Hungarian method finds the same one at once.",
-        hint="A map is an order of the four labels. Try every order, count, and keep the most.",
+        why="For ten experts this way has to try 3,628,800 maps. The Hungarian method finds the best one quickly.",
+        hint="A map is an order of the four labels. Try every order, count the right images, and keep the best order.",
         traps={
             lambda assignments, labels: (assignments == labels).float().mean(): (
-                "You take expert 3 for digit 3. But experts have no names yet."
+                "You take expert 3 for digit 3. But the experts have no names yet."
             ),
-            purity: "Two of your experts may bear the same name. That is purity; here it is one name each.",
+            purity: "Two of your experts may get the same name. That is purity; here each name is given once.",
             lambda assignments, labels: len(labels) * clustering_accuracy(assignments, labels): (
                 "You count images. What is their share?"
             ),

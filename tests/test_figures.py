@@ -61,6 +61,20 @@ def test_digit_grid_puts_each_image_in_its_cell():
     assert [place for _, place in frames] == [(x, y) for y in ax.get_yticks() for x in ax.get_xticks()]
 
 
+def test_digit_grid_has_words_below():
+    fig = figures.digit_grid(IMAGES, below=[["a", "b", "c"], ["d", "e\nf", "g"]])
+    assert np.array_equal(drawn(fig)[2].reshape(2, 3, 16), IMAGES.numpy())
+    (ax,) = fig.axes
+    assert [text.get_text() for text in ax.texts] == ["a", "b", "c", "d", "e\nf", "g"]
+    fig.canvas.draw()
+    bottoms = [y + 2 for y in ax.get_yticks()]
+    boxes = [text.get_window_extent().transformed(ax.transData.inverted()) for text in ax.texts]
+    for box, bottom in zip(boxes[:3], bottoms[:1] * 3, strict=True):
+        assert bottom <= min(box.y0, box.y1) and max(box.y0, box.y1) <= bottoms[1] - 4, "between its row and the next"
+    with pytest.raises(ValueError, match="words below for 2 rows of 3 images"):
+        figures.digit_grid(IMAGES, below=["abc"])
+
+
 def test_digit_grid_draws_ink_dark_and_paper_white():
     fig = figures.digit_grid(torch.stack([torch.zeros(16), torch.ones(16)]))
     picture = fig.axes[0].images[0]

@@ -98,9 +98,10 @@ def digit_grid(
     column_titles: Sequence[str] = (),
     row_titles: Sequence[str] = (),
     frames: Sequence[str] = (),
+    below: Sequence[Sequence[str]] = (),
     size: float = 0.5,
 ) -> Figure:
-    """Images as one figure, with a title for each column and row, and a frame for each column.
+    """Images as one figure, with a title for each column and row, a frame for each column, and words under each image.
 
     Args:
         images: from 0 (paper) to 1 (ink), as a tensor or an array: (N, D) is one row of N images, (R, C, D) a grid of
@@ -108,6 +109,7 @@ def digit_grid(
         column_titles: one for each column, or none.
         row_titles: one for each row, or none.
         frames: a colour for each column, or none; more colours than columns are no harm.
+        below: for each row the words under its images, of one line or several, or none.
         size: of one image, in inches.
 
     Raises:
@@ -118,21 +120,28 @@ def digit_grid(
     for given, wanted, what in ((row_titles, rows, "row"), (column_titles, columns, "column")):
         if given and len(given) != wanted:
             raise ValueError(f"digit_grid was given {len(given)} {what} titles for {wanted} {what}s")
+    if below and [len(words) for words in below] != [columns] * rows:
+        raise ValueError(f"digit_grid needs words below for {rows} rows of {columns} images, and was given others")
     if frames and len(frames) < columns:
         raise ValueError(f"digit_grid was given {len(frames)} frames for {columns} columns")
-    side, step = pictures.shape[-1], pictures.shape[-1] + max(2, pictures.shape[-1] // 12)  # a picture, and its room
-    sheet = np.zeros((rows * step, columns * step), np.float32)
-    fig, ax = plt.subplots(figsize=(size * columns, size * rows))
-    for (row, column), _ in np.ndenumerate(pictures[..., 0, 0]):
-        top, left = row * step + (step - side) // 2, column * step + (step - side) // 2
+    side = pictures.shape[-1]
+    gap = max(2, side // 12)  # between pictures, in pixels of theirs
+    lines = max((words.count("\n") + 1 for row in below for words in row), default=0)
+    wide, high = side + gap, side + gap + round(lines * 1.4 * SIZE / 72 / size * (side + gap))
+    sheet = np.zeros((rows * high, columns * wide), np.float32)
+    fig, ax = plt.subplots(figsize=(size * columns, size * rows * high / wide))
+    for row, column in np.ndindex(rows, columns):
+        top, left = row * high + gap // 2, column * wide + gap // 2
         sheet[top : top + side, left : left + side] = pictures[row, column]
         if frames:
             ax.add_patch(plt.Rectangle((left, top), side, side, fill=False, ec=frames[column], linewidth=2))
+        if below:
+            ax.text(left + side / 2, top + side + gap / 2, below[row][column], ha="center", va="top")
     ax.imshow(
-        _zoomed(sheet), cmap="gray_r", vmin=0, vmax=1, interpolation="none", extent=(0, columns * step, rows * step, 0)
+        _zoomed(sheet), cmap="gray_r", vmin=0, vmax=1, interpolation="none", extent=(0, columns * wide, rows * high, 0)
     )
-    ax.set_xticks((np.arange(columns) + 0.5) * step, column_titles or [""] * columns)
-    ax.set_yticks((np.arange(rows) + 0.5) * step, row_titles or [""] * rows)
+    ax.set_xticks(np.arange(columns) * wide + gap // 2 + side / 2, column_titles or [""] * columns)
+    ax.set_yticks(np.arange(rows) * high + gap // 2 + side / 2, row_titles or [""] * rows)
     ax.tick_params(length=0, top=False, labeltop=True, labelbottom=False)
     ax.spines[:].set_visible(False)
     return fig

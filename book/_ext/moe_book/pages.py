@@ -18,7 +18,7 @@ OF_NO_SOURCE = {
     "search": "Search the book: mixtures of experts and variational autoencoders that sort digits without labels.",
 }
 BIBTEX = "<!-- bibtex -->"
-PROMISE = "the running time stands at the end"  # what readers of Jupyter and Colab see
+PROMISE = "the running time is at the end"  # what readers of Jupyter and Colab see
 MENDED = (
     # The corner of a table above its row names is no heading of anything.
     (re.compile(r"<th\b[^>]*>\s*(?:<p>\s*</p>)?\s*</th>"), "<td></td>"),

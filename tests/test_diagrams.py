@@ -12,7 +12,7 @@ from moe_lib.teaching.figures import EXPERT_COLORS
 
 EXPERTS = {
     "eleven modules": 10, "manager and experts": 3, "mixture of regressions": 2, "mixture of VAEs": 2,
-    "tree of experts": 4,
+    "tree of experts": 4, "VAE": 0,
 }  # fmt: skip
 WIDTH, PHONE = 700, 350  # of every drawing; pixels beside the margins of a page of 390
 by_name = pytest.mark.parametrize("name", EXPERTS)

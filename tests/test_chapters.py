@@ -152,6 +152,14 @@ def test_a_figure_in_256_colours_looks_as_before():
     assert np.abs(np.asarray(picture.convert("RGB"), int) - figure).max() <= 6
 
 
+def test_a_drawing_is_rounded_and_its_words_are_not():
+    svg = '<path d="M1.23456,-0.5 L10.999"/><text x="7.129">0.0001</text>'
+    out = {"output_type": "display_data", "data": {"image/svg+xml": svg}, "metadata": {}}
+    notebook = nbformat.v4.new_notebook(cells=[new_code_cell("", outputs=[nbformat.from_dict(out)])])
+    (drawn,) = outputs(execute.tidy(notebook))
+    assert drawn.data["image/svg+xml"] == '<path d="M1.23,-0.5 L10.99"/><text x="7.12">0.0001</text>'
+
+
 @by_name
 def test_its_cells_are_short(path):
     lines = [[line for line in code.splitlines() if line.strip()] for code in provenance.code_of(path)]

@@ -24,6 +24,7 @@ from moe_lib.teaching.provenance import BOOK, chapters, fingerprint, stale
 from moe_lib.teaching.results import save_results
 
 BAR = re.compile(r"\d+%\|.*\||^\s*\r?$")
+TAG, FINER = re.compile("<[^>]*>"), re.compile(r"(\d\.\d\d)\d+")  # of a drawing: places to a hundredth of a point
 TIMEOUT = {"full": 3600, "smoke": 120}  # seconds a cell: a kernel that hangs ends
 
 
@@ -75,6 +76,8 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
                     )  # a path of this machine
                 if png := out.get("data", {}).get("image/png"):
                     out.data["image/png"] = base64.b64encode(in_256_colours(base64.b64decode(png))).decode()
+                if svg := out.get("data", {}).get("image/svg+xml"):
+                    out.data["image/svg+xml"] = TAG.sub(lambda tag: FINER.sub(r"\1", tag[0]), svg)
             cell.outputs = [out for out in cell.outputs if out.get("text", "some").strip()]
     return notebook
 

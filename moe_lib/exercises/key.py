@@ -83,27 +83,27 @@ EXERCISES = {
         hint="First L, the average of the losses with the weights p. Then compare each loss with it.",
         traps={
             (0.08, -0.08): "Right size. But a gradient points to where L grows, and learning goes against it.",
-            (-0.16, 0.16): "You compare each loss with L, rightly. What weighs the difference?",
+            (-0.16, 0.16): "You compare each loss with L, and that's right. Which factor comes before the difference?",
             (0.02, 0.18): "You weigh each loss with its probability. But with what is a loss compared?",
             (0.04, 0.36): "Those are the losses themselves. What the manager is told is how they compare.",
         },
     ),
     "02.2": Exercise(
         Choice("collapse", ("gap", "collapse", "neither")),
-        why="It has a cause of its own, which has nothing to do with where the points lie: chapter 4 is about it.",
-        hint="Go back to the plot of the twenty runs: which of the wrong endings needs a place without points?",
+        why="Its cause has nothing to do with where the points lie: an expert falls behind. Chapter 4 is about it.",
+        hint="Go back to the figure of the twenty runs: which of the wrong endings needs a place without points?",
         traps={
             "gap": "Without a gap every step of a border takes points from one side to the other.",
-            "neither": "Look at the uppermost points in the plot of twenty runs. Where did those borders lie?",
+            "neither": "Look at the uppermost dots in the figure of the twenty runs. Where are their borders?",
         },
     ),
     "02.3": Exercise(
         Choice("stays", ("falls", "rises", "stays")),
-        why="Where a loss is flat it is silent: how many laws there are has to be asked in another way.",
+        why="The loss doesn't change between two experts and three, so it can't count the laws for you.",
         hint="Write down the two terms of the sum that change, with the same loss in both.",
         traps={
-            "falls": "The second expert would have to be better at something. How do the two losses compare?",
-            "rises": "The sum charges for errors only. Where in it would an expert cost something by being there?",
+            "falls": "For that the second expert would have to be better at something. How do the two losses compare?",
+            "rises": "The sum contains nothing but errors. Which of its terms would grow?",
         },
     ),
     "02.4": Exercise(

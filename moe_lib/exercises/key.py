@@ -34,14 +34,15 @@ EXERCISES = {
         },
     ),
     "01.2": Exercise(
-        Numbers(math.exp(10), "a factor, one number", relative=0.02),
-        why="Nats look small, but ten of them are a factor of 22,026, and for every single image.",
-        hint="A loss is a bound on -ln p(x). Two losses are ten apart; how are the two p related?",
+        Numbers(math.log(2), "a difference in nats, one number", relative=0.02),
+        why="Each 0.69 nats double the density, for every single image.",
+        hint="Here a loss is -ln p(x). If one density is twice another, by how much do their logarithms differ?",
         traps={
-            10: "That is the difference of two logarithms. What is the ratio of the densities themselves?",
-            2**10: "That would hold for bits, the logarithm of base 2. These are nats.",
-            10**10: "That would hold for the logarithm of base 10. Nats belong to the natural one.",
-            math.exp(-10): "The right size, upside down: does a lower loss mean a lower density, or a higher one?",
+            1.0: "That would hold for bits, the logarithm of base 2. These are nats.",
+            2.0: "That is the ratio of the two densities. What is the difference of their logarithms?",
+            math.log10(2): "That would hold for the logarithm of base 10. Nats belong to the natural one.",
+            math.exp(2): "You went from nats to a factor. The question goes the other way.",
+            -math.log(2): "The right size. The question says lower, so give the difference as a positive number.",
         },
     ),
     "01.3": Exercise(

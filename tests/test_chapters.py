@@ -153,11 +153,13 @@ def test_a_figure_in_256_colours_looks_as_before():
 
 
 def test_a_drawing_is_rounded_and_its_words_are_not():
-    svg = '<path d="M1.23456,-0.5 L10.999"/><text x="7.129">0.0001</text>'
+    svg = '<path d="M1.23456,-0.5 L10.999" transform="scale(0.29567)"/><text x="7.129">0.0001</text>'
     out = {"output_type": "display_data", "data": {"image/svg+xml": svg}, "metadata": {}}
     notebook = nbformat.v4.new_notebook(cells=[new_code_cell("", outputs=[nbformat.from_dict(out)])])
     (drawn,) = outputs(execute.tidy(notebook))
-    assert drawn.data["image/svg+xml"] == '<path d="M1.23,-0.5 L10.99"/><text x="7.12">0.0001</text>'
+    assert drawn.data["image/svg+xml"] == (
+        '<path d="M1.23,-0.5 L10.99" transform="scale(0.29567)"/><text x="7.12">0.0001</text>'
+    )
 
 
 @by_name

@@ -24,7 +24,8 @@ from moe_lib.teaching.provenance import BOOK, chapters, fingerprint, stale
 from moe_lib.teaching.results import save_results
 
 BAR = re.compile(r"\d+%\|.*\||^\s*\r?$")
-TAG, FINER = re.compile("<[^>]*>"), re.compile(r"(\d\.\d\d)\d+")  # of a drawing: places to a hundredth of a point
+TAG = re.compile("<[^>]*>")
+FINER = re.compile(r'transform="[^"]*"|(\d\.\d\d)\d+')  # of a drawing, places to a hundredth of a point; no scale
 TIMEOUT = {"full": 3600, "smoke": 120}  # seconds a cell: a kernel that hangs ends
 
 
@@ -77,7 +78,7 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
                 if png := out.get("data", {}).get("image/png"):
                     out.data["image/png"] = base64.b64encode(in_256_colours(base64.b64decode(png))).decode()
                 if svg := out.get("data", {}).get("image/svg+xml"):
-                    out.data["image/svg+xml"] = TAG.sub(lambda tag: FINER.sub(r"\1", tag[0]), svg)
+                    out.data["image/svg+xml"] = TAG.sub(lambda tag: FINER.sub(lambda n: n[1] or n[0], tag[0]), svg)
             cell.outputs = [out for out in cell.outputs if out.get("text", "some").strip()]
     return notebook
 

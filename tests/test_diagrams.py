@@ -11,7 +11,7 @@ from moe_lib.teaching.diagrams import FOLDER
 from moe_lib.teaching.figures import EXPERT_COLORS
 
 EXPERTS = {
-    "eleven modules": 10, "manager and experts": 3, "mixture of regressions": 2, "mixture of VAEs": 2,
+    "eleven modules": 10, "mixture of regressions": 2, "mixture of VAEs": 2,
     "tree of experts": 4, "VAE": 0,
 }  # fmt: skip
 WIDTH, PHONE = 700, 350  # of every drawing; pixels beside the margins of a page of 390
@@ -84,7 +84,7 @@ def test_only_formulas_are_in_italics_and_their_subscripts_are_low():
 
 
 def test_an_unknown_name_is_answered_with_those_there_are():
-    with pytest.raises(ValueError, match="diagram is 'tree'; choose one of eleven modules, manager and experts"):
+    with pytest.raises(ValueError, match="diagram is 'tree'; choose one of eleven modules, mixture of"):
         diagram("tree")
 
 

@@ -5,7 +5,6 @@ solutions of its exercises run after it, in the same kernel.
 """
 
 import ast
-import io
 import json
 import re
 import statistics
@@ -18,10 +17,8 @@ from pathlib import Path
 
 import execute
 import nbformat
-import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell
-from PIL import Image
 
 from moe_lib.teaching import provenance
 
@@ -139,17 +136,6 @@ def test_every_picture_has_words(path):
         if cell.cell_type == "code" and any("image/" in str(out.get("data", {}).keys()) for out in cell.outputs):
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             assert len(alt) > 30, f"no text alternative: {cell.source[:80]}"
-
-
-def test_a_figure_in_256_colours_looks_as_before():
-    ramp = np.linspace(0, 255, 256).round().astype(np.uint8)
-    tints = [np.outer(ramp / 255, rgb).astype(np.uint8) for rgb in ([51, 34, 136], [221, 170, 51], [255, 255, 255])]
-    figure = np.stack(tints).repeat(20, axis=0)  # (60, 256, 3): two colours and grey, each from dark to light
-    Image.fromarray(figure).convert("RGBA").save(png := io.BytesIO(), "png")
-    smaller = execute.in_256_colours(png.getvalue())
-    picture = Image.open(io.BytesIO(smaller))
-    assert picture.mode == "P", "one byte a pixel"
-    assert np.abs(np.asarray(picture.convert("RGB"), int) - figure).max() <= 6
 
 
 def test_a_drawing_is_rounded_and_its_words_are_not():

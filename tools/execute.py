@@ -7,8 +7,6 @@ A chapter that fails leaves the committed one as it was. The numbers that it rec
 """
 
 import argparse
-import base64
-import io
 import os
 import re
 import sys
@@ -18,7 +16,6 @@ from pathlib import Path
 
 import nbformat
 import papermill
-from PIL import Image
 
 from moe_lib.teaching.provenance import BOOK, chapters, fingerprint, stale
 from moe_lib.teaching.results import save_results
@@ -75,19 +72,10 @@ def tidy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
                     out.text = re.sub(
                         r"\S*[/\\]ipykernel_\d+[/\\]\d+\.py:\d+: ", "", out.text
                     )  # a path of this machine
-                if png := out.get("data", {}).get("image/png"):
-                    out.data["image/png"] = base64.b64encode(in_256_colours(base64.b64decode(png))).decode()
                 if svg := out.get("data", {}).get("image/svg+xml"):
                     out.data["image/svg+xml"] = TAG.sub(lambda tag: FINER.sub(lambda n: n[1] or n[0], tag[0]), svg)
             cell.outputs = [out for out in cell.outputs if out.get("text", "some").strip()]
     return notebook
-
-
-def in_256_colours(png: bytes) -> bytes:
-    """The same picture in about half the bytes: its greys stay, and no colour moves so far that an eye could tell."""
-    palette = Image.open(io.BytesIO(png)).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1)
-    palette.save(smaller := io.BytesIO(), "png", optimize=True)
-    return smaller.getvalue()
 
 
 def recorded_run(notebook: nbformat.NotebookNode) -> dict | None:

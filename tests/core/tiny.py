@@ -123,3 +123,13 @@ def forked(work) -> int:
             os._exit(1)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def assert_a_step_downhill_helps_the_neglected_expert(term) -> None:
+    """A balancing term's gradient lowers the logit of an expert that gets nearly everything."""
+    logits = torch.zeros(30, 4)
+    logits[:, 0] = 4.0
+    logits += 0.1 * torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+    logits.requires_grad_()
+    term(logits.softmax(1)).backward()
+    assert logits.grad[:, 0].sum() > 0, "the busy expert's logit should go down"

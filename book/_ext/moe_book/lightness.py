@@ -81,7 +81,8 @@ def _lighten(sheets: list, app: Sphinx, pagename: str, templatename: str, contex
 def _join(sheets: list, app: Sphinx, exception: Exception | None) -> None:
     if sheets and not exception:
         join(Path(app.outdir), sheets)
-        shutil.copy(Path(app.outdir, "intro.html"), Path(app.outdir, "index.html"))  # the page itself, not a redirect
+        first = Path(app.outdir, f"{app.config.root_doc}.html")
+        shutil.copy(first, first.with_name("index.html"))  # the page itself, not a redirect to it
 
 
 def setup(app: Sphinx) -> dict:

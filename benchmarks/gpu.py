@@ -13,8 +13,8 @@ import sys
 import torch
 
 from moe_lib import evaluate, fit, match_experts, mnist, moe_vae
+from moe_lib.records.results import device_name, save_results
 from moe_lib.scaling import compiled_step
-from moe_lib.teaching.results import device_name, save_results
 from moe_lib.training import resolve_device
 
 WAYS = {

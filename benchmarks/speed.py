@@ -27,8 +27,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import plain
 from moe_lib import Digits, ImportanceCV2, fit, mnist, moe_vae
+from moe_lib.records.results import device_name, load_results, save_results
 from moe_lib.scaling import SparseMixture, compiled_step
-from moe_lib.teaching.results import device_name, load_results, save_results
 from moe_lib.training import has_bf16, resolve_device
 
 ROOT = Path(__file__).parents[1]

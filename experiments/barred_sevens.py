@@ -18,7 +18,7 @@ from torch import Tensor
 from moe_lib import ImportanceCV2, Manager, MixtureOfExperts, VAEExperts, fit
 from moe_lib.ladder import Floor, PrototypeExperts, load_pretrained, sevens
 from moe_lib.measures import barred_sevens_by
-from moe_lib.teaching.experiment import Experiment, outcome
+from moe_lib.records.experiment import Experiment, outcome
 
 VAES = [
     {"experts": "VAEs", "number": n, "images": prepared, "epochs": 20, "collapse": COLLAPSE}

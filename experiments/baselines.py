@@ -21,7 +21,7 @@ from torch import Tensor
 
 from moe_lib import ELBO, VAEExperts, fit
 from moe_lib.measures import agreement
-from moe_lib.teaching.experiment import Experiment, outcome
+from moe_lib.records.experiment import Experiment, outcome
 
 LEARNT = {"vae", "autoencoder"}  # the others take no training in PyTorch, and no precision
 RUNS = [

@@ -9,7 +9,7 @@ weight. Labels score the runs; they choose nothing.
 from protocol import NAMES, train_and_measure
 
 from moe_lib import ImportanceVariance, moe_vae
-from moe_lib.teaching.experiment import Experiment
+from moe_lib.records.experiment import Experiment
 
 WEIGHTS = (0.0, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0)
 RUNS = [

@@ -17,7 +17,7 @@ from torch import Tensor
 from moe_lib import match_experts
 from moe_lib.ladder import InvariantMixture
 from moe_lib.measures import agreement
-from moe_lib.teaching.experiment import Experiment, outcome
+from moe_lib.records.experiment import Experiment, outcome
 
 RUNS = [({"members": 3}, 0), ({"members": 3}, 1), ({"members": 3}, 2)]
 RUNS += [({"members": 5}, 0), ({"members": 5}, 1), ({"members": 10}, 0)]

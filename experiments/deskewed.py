@@ -21,7 +21,7 @@ from sklearn.cluster import KMeans
 from moe_lib import moe_vae
 from moe_lib.ladder import fit_invariant
 from moe_lib.measures import agreement
-from moe_lib.teaching.experiment import Experiment, outcome
+from moe_lib.records.experiment import Experiment, outcome
 
 RUNS = [({"model": "K-means", "images": prepared}, seed) for prepared in PREPARED for seed in range(10)]
 POST = [{"model": "post", "images": prepared, "epochs": EPOCHS} for prepared in ("deskewed and scaled", "deskewed")]

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from protocol import KEPT, digits
 
 from moe_lib.ladder import Augmentation, ConvManager, load_weights, one_cycle, save_weights
-from moe_lib.teaching.experiment import Experiment, outcome
+from moe_lib.records.experiment import Experiment, outcome
 
 LAST = "examiner-last"  # no name of weights that travel: those are published below, when the run is recorded
 RUNS = [({"epochs": 12, "batch_size": 250, "lr": 2e-3}, 0)]

@@ -8,8 +8,8 @@ The same seeds in float32 are those of experiments/seeds.py. Writes book/results
 from protocol import FAST, NAMES, post, train_and_measure
 
 from moe_lib import moe_vae
+from moe_lib.records.experiment import Experiment
 from moe_lib.scaling import SparseMixture
-from moe_lib.teaching.experiment import Experiment
 
 BUILD = {"fast": moe_vae, "top-2": lambda: post(SparseMixture, top_k=2)}
 OPTIONS = {"fast": FAST, "top-2": {}}

@@ -9,7 +9,7 @@ same seeds of experiments/seeds.py at the same epoch. Labels score the runs; the
 from protocol import NAMES, train_and_measure
 
 from moe_lib import moe_vae
-from moe_lib.teaching.experiment import Experiment
+from moe_lib.records.experiment import Experiment
 
 CHANGES = ({"latent": 4}, {"decoder_std": 0.3})
 RUNS = [({"change": change, "epochs": 10}, seed) for change in CHANGES for seed in range(3)]

@@ -17,7 +17,7 @@ between epochs.
 from protocol import BEST, KEPT, accuracy_at, best_name, digits, fit_best, measures
 
 from moe_lib.ladder import invariant_vae, load_weights, save_weights
-from moe_lib.teaching.experiment import Experiment, outcome
+from moe_lib.records.experiment import Experiment, outcome
 
 PLAIN = {"starts": 4, "epochs": 10, "settle": 0, "finetune": 0, "neighbours": 0, "erase": 0.7}
 RUNS = [(BEST, seed) for seed in range(10)]

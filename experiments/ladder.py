@@ -36,7 +36,7 @@ from moe_lib.ladder import (
     SinkhornManager,
     SumOf,
 )
-from moe_lib.teaching.experiment import Experiment
+from moe_lib.records.experiment import Experiment
 
 STEPS = EPOCHS * 60_000 // 100
 RUNGS: dict[str, Callable[[], MixtureOfExperts]] = {

@@ -25,7 +25,7 @@ from protocol import BF16, NAMES, PREPARED, digits
 from moe_lib import VAEExperts, fit
 from moe_lib.ladder import Augmentation, ConvManager, InvariantMixture, best_start, one_cycle
 from moe_lib.measures import accuracy
-from moe_lib.teaching.experiment import Experiment, outcome
+from moe_lib.records.experiment import Experiment, outcome
 
 GOAL = 0.97
 RAW = {"starts": 4, "start_images": 15000, "epochs": 3, "images": "raw"}

@@ -11,7 +11,7 @@ from functools import partial
 from protocol import FAST, measures, train_and_measure
 
 from moe_lib import moe_vae
-from moe_lib.teaching.experiment import Experiment
+from moe_lib.records.experiment import Experiment
 
 RUNS = [({"epochs": 100}, seed) for seed in range(10)]
 LOOKS = (1, 2, 3, 5, 10, 20, 30, 50, 70, 100)

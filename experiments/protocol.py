@@ -31,9 +31,9 @@ from moe_lib.ladder import (
     save_weights,
 )
 from moe_lib.measures import accuracy, measure, portrait, summary
+from moe_lib.records.experiment import outcome
+from moe_lib.records.provenance import fingerprint
 from moe_lib.scaling import compiled_step
-from moe_lib.teaching.experiment import outcome
-from moe_lib.teaching.provenance import fingerprint
 from moe_lib.training import History
 
 T = TypeVar("T")

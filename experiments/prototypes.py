@@ -18,8 +18,8 @@ from protocol import accuracy_of, digits, fit_in_stages
 from moe_lib import Manager, evaluate, gate_health, match_experts
 from moe_lib.ladder import ConvManager, Floor, PrototypeExperts, load_examiner
 from moe_lib.measures import agreement, examine, portrait
+from moe_lib.records.experiment import Experiment, outcome
 from moe_lib.scaling import SparseMixture
-from moe_lib.teaching.experiment import Experiment, outcome
 
 STAGES = [[0, 2], [5, 10], [37, 16]]  # how many of the numbers may move a prototype, and for how many epochs
 MANAGERS = {"mlp": lambda: Manager(784, 10), "conv": lambda: ConvManager(10)}

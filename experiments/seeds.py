@@ -8,7 +8,7 @@ Five seeds for 20 epochs. Labels score the runs; they choose nothing.
 from protocol import NAMES, train_and_measure
 
 from moe_lib import moe_vae
-from moe_lib.teaching.experiment import Experiment
+from moe_lib.records.experiment import Experiment
 
 RUNS = [({"epochs": 20}, seed) for seed in range(5)]
 LOOKS = (1, 2, 3, 5, 7, 10, 14, 20)

@@ -13,7 +13,7 @@ from protocol import FAST, digits
 from moe_lib import FixedManager, MixtureOfExperts, VAEExperts, fit
 from moe_lib.ladder import load_examiner, side_by_side
 from moe_lib.measures import examine, iwae
-from moe_lib.teaching.experiment import Experiment, outcome
+from moe_lib.records.experiment import Experiment, outcome
 
 RUNS = [({"epochs": 100}, 0)]
 

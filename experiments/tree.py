@@ -33,7 +33,7 @@ from moe_lib.ladder import (
     sevens,
 )
 from moe_lib.measures import agreement, barred_sevens_by
-from moe_lib.teaching.experiment import Experiment, outcome
+from moe_lib.records.experiment import Experiment, outcome
 
 MODELS: dict[str, Callable[[], MixtureOfExperts]] = {
     "flat 10": lambda: post(experts=VAEExperts(10, hidden=(384,))),

@@ -1,7 +1,7 @@
 """Mixtures of experts without labels: the core of the book's library, all that chapters 1 to 5 train with.
 
 Read `mixture` first, then `training`. Around this core are rooms: `moe_lib.scaling` (chapter 6), `moe_lib.measures`
-(7), `moe_lib.ladder` (8 and 9), `moe_lib.teaching` and `moe_lib.exercises` (all).
+(7), `moe_lib.ladder` (8, 9), `moe_lib.teaching` and `moe_lib.exercises` (all), `moe_lib.records` (models in files).
 """
 
 from moe_lib.balance import ImportanceCV2, ImportanceVariance, Information, SwitchBalance, entropy

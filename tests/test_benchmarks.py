@@ -11,8 +11,8 @@ from core.tiny import as_loop
 
 from benchmarks import plain, processes, speed
 from moe_lib import Digits, moe_vae
+from moe_lib.records import provenance
 from moe_lib.scaling import compiled_step
-from moe_lib.teaching import provenance
 
 RESULTS = sorted((provenance.BOOK / "results").glob("speed_*.json"))
 

@@ -20,7 +20,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell
 
-from moe_lib.teaching import provenance
+from moe_lib.records import provenance
 
 CHAPTERS = provenance.chapters()
 NUMBERED = [path for path in CHAPTERS if path.stem != "intro"]

@@ -6,7 +6,8 @@ from xml.etree import ElementTree
 import nbformat
 import pytest
 
-from moe_lib.teaching import diagram, provenance
+from moe_lib.records import provenance
+from moe_lib.teaching import diagram
 from moe_lib.teaching.diagrams import FOLDER
 from moe_lib.teaching.figures import EXPERT_COLORS
 

@@ -3,7 +3,7 @@
 import ast
 import re
 
-from moe_lib.teaching import provenance
+from moe_lib.records import provenance
 
 FOLDERS = ("moe_lib", "experiments", "benchmarks", "tools", "tests", "book/_ext")
 READS = ast.parse(

@@ -22,7 +22,7 @@ from moe_lib.exercises.answers import Choice, Function, Numbers, blank
 from moe_lib.exercises.check import judge, printable
 from moe_lib.exercises.key import EXERCISES
 from moe_lib.ladder import strokes
-from moe_lib.teaching import provenance
+from moe_lib.records import provenance
 
 EXERCISE = re.compile(r"(?ms)^\*\*(\d\.\d)\b(.*?)(?=^\*\*\d\.\d\b|\Z)")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")

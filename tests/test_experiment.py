@@ -7,12 +7,12 @@ import sys
 import pytest
 import torch
 
-from moe_lib.teaching import experiment as experiments
-from moe_lib.teaching.experiment import outcome
-from moe_lib.teaching.results import load_results, processor, save_results, versions
+from moe_lib.records import experiment as experiments
+from moe_lib.records.experiment import outcome
+from moe_lib.records.results import load_results, processor, save_results, versions
 
 SCRIPT = """
-from moe_lib.teaching.experiment import Experiment, outcome
+from moe_lib.records.experiment import Experiment, outcome
 
 RUNS = [({"w": w}, seed) for w in (0, 1) for seed in (0, 1)]
 CALLS = []

@@ -16,7 +16,7 @@ def test_it_runs_without_bfloat16(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(one_minute, "digits", lambda prepared: few)
     small = {"starts": 1, "start_images": 250, "epochs": 1, "images": "deskewed and scaled"}
     monkeypatch.setattr(one_minute, "DESKEWED", small)
-    for module in ("moe_lib.training", "moe_lib.teaching.experiment"):
+    for module in ("moe_lib.training", "moe_lib.records.experiment"):
         monkeypatch.setattr(f"{module}.has_bf16", lambda device: False)
     monkeypatch.chdir(tmp_path)
     races, race = [], one_minute.race

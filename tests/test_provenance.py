@@ -5,7 +5,7 @@ import json
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, writes
 
-from moe_lib.teaching import provenance
+from moe_lib.records import provenance
 
 FILES = {
     "moe_lib/__init__.py": '"""Doc."""\nfrom moe_lib.core import used, Thing\nfrom .room import deep\n',

@@ -5,7 +5,7 @@ import json
 import pytest
 import verify
 
-from moe_lib.teaching.provenance import BOOK, ROOT, stale
+from moe_lib.records.provenance import BOOK, ROOT, stale
 
 FILES = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted((BOOK / "results").glob("*.json"))}
 EXPERIMENTS = verify.experiments()

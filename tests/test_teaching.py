@@ -9,8 +9,8 @@ import sys
 import pytest
 import torch
 
+from moe_lib.records.provenance import ROOT
 from moe_lib.teaching import Chapter, Claims, mean_sd, one_thread, show_markdown, show_table, value_range
-from moe_lib.teaching.provenance import ROOT
 
 
 @pytest.fixture

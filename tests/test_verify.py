@@ -6,13 +6,13 @@ import json
 import pytest
 import verify
 
-from moe_lib.teaching import results
-from moe_lib.teaching.provenance import stale
+from moe_lib.records import results
+from moe_lib.records.provenance import stale
 
 SCRIPT = """
 import time
 
-from moe_lib.teaching.experiment import Experiment, outcome
+from moe_lib.records.experiment import Experiment, outcome
 
 RUNS = [({"n": n}, seed) for n in (1, 2) for seed in range(3)]
 SCALE = 1.0

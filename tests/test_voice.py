@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from moe_lib.teaching import provenance
+from moe_lib.records import provenance
 
 BOOK, ROOT = provenance.BOOK, provenance.ROOT
 REWRITTEN = ("intro", "01_cheating", "02_two_parabolas", "03_kmeans", "04_degenerate_manager", "05_moe_vae")

@@ -17,8 +17,8 @@ from pathlib import Path
 import nbformat
 import papermill
 
-from moe_lib.teaching.provenance import BOOK, chapters, fingerprint, stale
-from moe_lib.teaching.results import save_results
+from moe_lib.records.provenance import BOOK, chapters, fingerprint, stale
+from moe_lib.records.results import save_results
 
 BAR = re.compile(r"\d+%\|.*\||^\s*\r?$")
 TAG = re.compile("<[^>]*>")

@@ -34,9 +34,9 @@ from typing import Any
 
 import torch
 
-from moe_lib.teaching.experiment import Experiment
-from moe_lib.teaching.provenance import fingerprint, stale
-from moe_lib.teaching.results import device_name, load_results, processor, stamp_results, versions
+from moe_lib.records.experiment import Experiment
+from moe_lib.records.provenance import fingerprint, stale
+from moe_lib.records.results import device_name, load_results, processor, stamp_results, versions
 
 ROOT = Path(__file__).parents[1]
 EXACT, FLOOR, ALONE = 1e-5, 0.01, 0.05

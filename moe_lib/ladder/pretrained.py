@@ -43,7 +43,7 @@ def load_examiner() -> ConvManager:
 
 
 def save_weights(model: nn.Module, name: str, folder: str | Path = WEIGHTS) -> Path:
-    """Writes a model's weights, floats rounded to float16, whole or not at all; `moe_lib.scaling.save` rounds nothing.
+    """Writes a model's weights, floats rounded to float16, whole or not at all; `moe_lib.records.save` rounds nothing.
 
     Raises:
         ValueError: if a weight is too large for float16.

@@ -1,4 +1,4 @@
-"""What the chapters share: profile and record, claims, tables, figures, drawings, and the results of experiments.
+"""What the chapters share: profile and record, claims, tables, figures and drawings.
 
 `figures` is a module of its own (`from moe_lib.teaching import figures`), so that nothing draws before it is asked to.
 """
@@ -6,13 +6,11 @@
 from moe_lib.teaching.chapter import Chapter, mean_sd, one_thread, show_markdown, show_table, value_range
 from moe_lib.teaching.claims import Claims
 from moe_lib.teaching.diagrams import diagram, pictogram
-from moe_lib.teaching.results import load_results
 
 __all__ = [
     "Chapter",
     "Claims",
     "diagram",
-    "load_results",
     "mean_sd",
     "one_thread",
     "pictogram",

@@ -9,8 +9,8 @@ from typing import Literal, TypeVar, get_args
 
 import torch
 
+from moe_lib.records.results import device_name, versions
 from moe_lib.teaching.claims import Claims
-from moe_lib.teaching.results import device_name, versions
 from moe_lib.training import resolve_device
 
 Profile = Literal["full", "smoke"]

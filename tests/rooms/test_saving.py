@@ -49,7 +49,8 @@ from moe_lib.ladder import (
     flattened,
 )
 from moe_lib.layers import Configured
-from moe_lib.scaling import SparseMixture, load, save
+from moe_lib.records import load, save
+from moe_lib.scaling import SparseMixture
 
 from .small import train
 
@@ -247,7 +248,7 @@ def sealed(path, settings, version="9.0"):
         {"class": "os.system", "settings": {"command": "exit 1"}},
         {"class": "torch.nn.Linear", "settings": {"in_features": 2, "out_features": 2}},
         {"class": "checkpoint.os.system", "settings": {"command": "exit 1"}},
-        {"class": "scaling.saving.import_module", "settings": {"name": "this"}},
+        {"class": "records.saving.import_module", "settings": {"name": "this"}},
         {"class": "scaling.save", "settings": {}},
         {"class": "Points", "settings": {"x": 1, "y": 2, "segment": 3}},
         {"class": "checkpoint.Checkpoint", "settings": {}},

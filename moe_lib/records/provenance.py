@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]  # of the checkout; in an installed package there is none, and nothing to be stale
 BOOK = ROOT / "book"
-PACKAGE, RECORDS = "moe_lib", "moe_lib.teaching"
+PACKAGE, RECORDS = "moe_lib", ("moe_lib.records", "moe_lib.teaching")
 MAGIC = re.compile(r"(?m)^(\s*)[%!][a-z].*$")  # %pip install …: no Python, and nothing that outputs depend on
 ADDRESS = re.compile(r"github\.com/[\w.-]+/[\w.-]+?(?=[/\"'\s]|\.git|$)")
 Key = tuple[str, str]  # of a definition: its module and its name; the name is empty for what a module does on import

@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from moe_lib.teaching.provenance import fingerprint, stale
-from moe_lib.teaching.results import device_name, load_results, processor, save_results
+from moe_lib.records.provenance import fingerprint, stale
+from moe_lib.records.results import device_name, load_results, processor, save_results
 from moe_lib.training import Precision, has_bf16, resolve_device
 
 

@@ -39,7 +39,7 @@ def load(path: str | Path) -> nn.Module:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        CheckpointError: if it is torn, changed, of a later version, or not one of a model.
+        CheckpointError: if it is torn or changed, not one of a model, or of a model that this version cannot build.
     """
     path = Path(path).expanduser()
     if not path.is_file():

@@ -6,7 +6,7 @@ The post's model (chapter 5) for three epochs: ten seeds without and ten with it
 weight. Labels score the runs; they choose nothing.
 """
 
-from protocol import NAMES, train_and_measure
+from protocol import train_and_measure
 
 from moe_lib import ImportanceVariance, moe_vae
 from moe_lib.records.experiment import Experiment
@@ -27,7 +27,6 @@ EXPERIMENT = Experiment(
     unit="nats per image; shares in [0, 1]",
     runs=RUNS,
     one=one,
-    note=NAMES,
 )
 
 if __name__ == "__main__":

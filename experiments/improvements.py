@@ -6,7 +6,7 @@ Two single changes to the post's MoE-VAE, named before they were run, for 10 epo
 same seeds of experiments/seeds.py at the same epoch. Labels score the runs; they choose nothing.
 """
 
-from protocol import NAMES, train_and_measure
+from protocol import train_and_measure
 
 from moe_lib import moe_vae
 from moe_lib.records.experiment import Experiment
@@ -25,7 +25,6 @@ EXPERIMENT = Experiment(
     unit="nats per image; shares in [0, 1]; losses of different latent or std do not compare",
     runs=RUNS,
     one=one,
-    note=NAMES,
 )
 
 if __name__ == "__main__":

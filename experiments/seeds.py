@@ -5,7 +5,7 @@
 Five seeds for 20 epochs. Labels score the runs; they choose nothing.
 """
 
-from protocol import NAMES, train_and_measure
+from protocol import train_and_measure
 
 from moe_lib import moe_vae
 from moe_lib.records.experiment import Experiment
@@ -24,7 +24,6 @@ EXPERIMENT = Experiment(
     unit="nats per image; shares in [0, 1]",
     runs=RUNS,
     one=one,
-    note=NAMES,
 )
 
 if __name__ == "__main__":

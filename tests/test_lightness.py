@@ -144,8 +144,7 @@ def test_pages_load_one_stylesheet_and_no_script_before_their_text(built):
             script["src"].partition("?")[0] for script in page.select("script[src]") if not script.has_attr("defer")
         ]
         own = [script for script in scripts if not script.startswith("playground")]
-        assert (name == "search") == (len(own) > 5)
-        assert name == "search" or own == ["_static/documentation_options.js"], name
+        assert own == ["_static/documentation_options.js"], name
         assert not re.search(r"thebe|fontawesome\.js|togglebutton\.|design", str(page.head)), name
 
 

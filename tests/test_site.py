@@ -186,21 +186,6 @@ def test_some_page_has_math(visits):
 
 
 @pytest.mark.browser
-def test_search_works_from_a_file(pages, chromium):
-    visit = Visit("search.html")
-    page = recorded_page(chromium, visit, viewport=PHONE)
-    page.goto((HTML / "search.html").as_uri() + "?q=manager")
-    page.locator("#search-results li a").first.wait_for()
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    page.goto((HTML / "search.html").as_uri() + "?q=xyzzyplugh")
-    page.get_by_text("did not match any documents").wait_for()
-    assert page.locator("#search-results li a").count() == 0
-    # No look at visit.errors: from file:// a browser refuses the excerpts under the results, and says so.
-    assert not visit.requests
-    page.context.close()
-
-
-@pytest.mark.browser
 def test_the_switch_turns_the_book_dark(pages, chromium):
     visit = Visit("intro.html")
     page = recorded_page(chromium, visit, viewport=DESKTOP, color_scheme="light")

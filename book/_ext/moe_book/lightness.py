@@ -66,9 +66,8 @@ def patient(body: str, files: dict[str, Path], folder: Path) -> str:
 
 def _lighten(sheets: list, app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
     scripts = [script for script in context["script_files"] if not UNUSED.search(f"{script} {script.attributes}")]
-    for script in scripts:  # all but what scripts inside the page refer to while it is read, or the search page's own
-        script.attributes.pop("defer", None)  # it is the same object on every page
-        if script.filename and "documentation_options" not in str(script.filename) and pagename != "search":
+    for script in scripts:  # all but what scripts inside the page refer to while it is read
+        if script.filename and "documentation_options" not in str(script.filename):
             script.attributes["defer"] = "defer"
     sheets[:] = [*FIRST, *(str(css.filename) for css in context["css_files"] if not UNUSED.search(str(css.filename)))]
     context |= {"script_files": scripts, "css_files": [], "stylesheet": JOINED}

@@ -8,7 +8,6 @@ import json
 import re
 from pathlib import Path
 
-import yaml
 from docutils import nodes
 from sphinx.application import Sphinx
 
@@ -17,7 +16,6 @@ OF_NO_SOURCE = {
     "genindex": "Every name of the library of this book, from A to Z, each with a link to what it does.",
     "search": "Search the book: mixtures of experts and variational autoencoders that sort digits without labels.",
 }
-BIBTEX = "<!-- bibtex -->"
 PROMISE = "the running time is at the end"  # what readers of Jupyter and Colab see
 MENDED = (
     # The corner of a table above its row names is no heading of anything.
@@ -44,25 +42,11 @@ def running_time(run: dict) -> str:
     return f"running time about {time} ({run['device'].replace('cpu', 'CPU')})"
 
 
-def bibtex(cff: dict, year: str) -> str:
-    """A citation file as a BibTeX entry."""
-    authors = " and ".join(f"{{{author['name']}}}" for author in cff["authors"])
-    fields = {"author": authors, "title": f"{{{cff['title']}}}", "year": year, "version": cff["version"]}
-    fields |= {"note": "An executable book", "url": cff["repository-code"]}
-    return "\n".join(["@software{moe_vae_book,", *(f"  {key} = {{{value}}}," for key, value in fields.items()), "}"])
-
-
 def mend(body: str) -> str:
     """A page without what screen readers stumble over and neither our sources nor CSS can reach."""
     for wrong, right in MENDED:
         body = wrong.sub(right, body)
     return body
-
-
-def _cite(app: Sphinx, docname: str, source: list[str]) -> None:
-    if BIBTEX in source[0]:
-        cff = yaml.safe_load((Path(app.srcdir).parent / "CITATION.cff").read_text("utf-8"))
-        source[0] = source[0].replace(BIBTEX, f"```bibtex\n{bibtex(cff, app.config.copyright)}\n```")
 
 
 def _time(app: Sphinx, doctree: nodes.document) -> None:
@@ -83,7 +67,6 @@ def _tell(app: Sphinx, pagename: str, templatename: str, context: dict, doctree:
 
 
 def setup(app: Sphinx) -> dict:
-    app.connect("source-read", _cite)
     app.connect("doctree-read", _time)
     app.connect("html-page-context", _tell, priority=400)  # before the cards are written
     return {"parallel_read_safe": True, "parallel_write_safe": True}

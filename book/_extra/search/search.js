@@ -76,7 +76,7 @@ function excerpt(text, asked) {
   const all = asked.flatMap((pair) => pair.filter(Boolean));
   const first = Math.min(...all.map((pattern) => { const at = text.search(pattern); return at < 0 ? Infinity : at; }));
   const from = first < Infinity ? Math.max(0, text.lastIndexOf(" ", Math.max(0, first - AROUND)) + 1) : 0;
-  const piece = text.slice(from, from + 2 * AROUND), line = document.createElement("p");
+  const piece = text.slice(from, text.indexOf(" ", from + 2 * AROUND) + 1 || undefined), line = document.createElement("p");
   let at = 0;
   const matches = all.flatMap((pattern) => [...piece.matchAll(pattern)]).sort((a, b) => a.index - b.index);
   line.append(from ? "… " : "");

@@ -13,7 +13,8 @@ and from a file it may load nothing but a script, so:
   the first ones are mostly alike, and the second need the six bits that they take.
 - Manager and experts have a file each: none is so long that a phone, while it reads it, stops answering its reader.
 
-Another file has some test images, chosen without their labels, and what test images usually cost their expert.
+Another file has some test images, chosen without their labels, what test images usually cost their expert, and the loss
+from which the page says that it has seen nothing like this: that of the training images' dearest `REFUSED`, without labels.
 tests/test_playground_digits.py measures how far all of it is from `load_pretrained()`.
 """
 
@@ -26,7 +27,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from moe_lib import MixtureOfExperts, mnist
+from moe_lib import MixtureOfExperts, match_experts, mnist
 from moe_lib.ladder import invariant_vae, load_pretrained
 
 FOLDER = Path(__file__).resolve().parent.parent / "book" / "_extra" / "playground_digits" / "weights"
@@ -35,9 +36,10 @@ TAIL = ");\n"
 CODE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 # Steps to a layer's standard deviation: what 3 MB for both playgrounds have room for. Small layers can afford any.
-FINENESS = {"connect": 100, "encode": 95, "draw": 120}
+FINENESS = {"connect": 90, "encode": 84, "draw": 104}
 FINE = 2000
 PLAIN, DOUBTFUL = 48, 24  # test images in the file: drawn by lot, and those of which the manager is least sure
+REFUSED = 0.02  # of the training images lie beyond the limit, and would be told so wrongly
 DAMPING = 1e-2  # how far corrections may lean on what training images never show, as a share of an input's mean square
 
 
@@ -185,6 +187,13 @@ def losses_at_mean(model: MixtureOfExperts, images: Tensor) -> tuple[Tensor, Ten
     return model.experts.elbo(images, noise=torch.zeros(len(images), model.num_experts, model.experts.latent))
 
 
+@torch.no_grad()
+def costs(model: MixtureOfExperts, images: Tensor) -> Tensor:
+    """Each image's loss (B,), in nats, at the expert that the manager asks."""
+    asked = [(sum(losses_at_mean(model, some)), model.assign(some)) for some in images.split(1000)]
+    return torch.cat([losses.gather(1, expert.unsqueeze(1)).squeeze(1) for losses, expert in asked])
+
+
 def choose(model: MixtureOfExperts, images: Tensor) -> Tensor:
     """Which images the reader meets: some by lot, then those that the manager is least sure of. No label is asked."""
     lot = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:PLAIN]
@@ -193,17 +202,30 @@ def choose(model: MixtureOfExperts, images: Tensor) -> Tensor:
     return torch.cat([lot, doubt.topk(DOUBTFUL).indices])
 
 
+def percent(which: Tensor) -> float:
+    """Of how many it holds."""
+    return round(100 * which.double().mean().item(), 2)
+
+
 @torch.no_grad()
 def main() -> None:
     train, test = mnist()
     parts = parts_of(quantised(load_pretrained(), train.images[::10]))
     model = model_of(joined(parts.values()))
-    own = sum(losses_at_mean(model, test.images)).gather(1, model.assign(test.images).unsqueeze(1))
+    seen, unseen = costs(model, train.images), costs(model, test.images)
+    limit = round(seen.quantile(1 - REFUSED).item(), 1)
+    names = match_experts(model.assign(train.images), train.labels, 10)
     parts["examples"] = {
         "images": packed((255 * test.images[choose(model, test.images)]).round().long(), 1 / 255),
         "doubtful": DOUBTFUL,
         "deviation": model.experts.decoder_std,
-        "costs": [round(cost, 2) for cost in own.quantile(torch.linspace(0, 1, 101)).tolist()],
+        "costs": [round(cost, 2) for cost in unseen.quantile(torch.linspace(0, 1, 101)).tolist()],
+        "limit": limit,
+        "facts": {  # what the page's text tells of the model, in per cent
+            "accuracy": percent(names[model.assign(test.images)] == test.labels),
+            "refusedSeen": percent(seen > limit),
+            "refusedUnseen": percent(unseen > limit),
+        },
     }
     FOLDER.mkdir(exist_ok=True)
     size = 0

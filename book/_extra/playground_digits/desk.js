@@ -1,9 +1,10 @@
 "use strict";
 
-/* What the three parts of the page share: pictures of digits, the faces of the experts, and what is said aloud. */
+/* What the parts of the page share: pictures of digits, the experts' letters and faces, and what is said aloud. */
 
 const desk = (() => {
   const EVERY = Array.from({ length: digits.EXPERTS }, (_, expert) => expert);
+  const LETTERS = "ABCDEFGHIJ"; // not numbers: "expert 6" would be taken for the one that draws sixes
   const faces = EVERY.map((expert) => digits.decode(new Float64Array(digits.LATENT), expert)); // drawn at z = 0
 
   /** Ink on white, one number in [0, 1] a pixel; style.css turns it round in the dark. No image is white paper. */
@@ -16,43 +17,61 @@ const desk = (() => {
     canvas.getContext("2d").putImageData(picture, 0, 0);
   }
 
-  const picture = (name, label) =>
-    `<canvas class="pgd-picture ${name}" width="28" height="28" ${label ? `role="img" aria-label="${label}"` : 'aria-hidden="true"'}></canvas>`;
-  const badge = (expert) => `<b class="pgd-badge pg-e${expert}"><span class="pg-live">expert </span>${expert}</b>`;
-  /** An expert's number and the drawing by which one knows it; `paintFaces` fills it in. */
-  const face = (expert) =>
-    `<span class="pgd-face">${badge(expert)}<canvas class="pgd-picture" width="28" height="28" data-face="${expert}" aria-hidden="true"></canvas></span>`;
-  function paintFaces(root) {
-    for (const canvas of root.querySelectorAll("[data-face]")) paint(canvas, faces[canvas.dataset.face]);
+  const picture = (name, label, side = digits.SIDE) =>
+    `<canvas class="pgd-picture ${name}" width="${side}" height="${side}" ${label ? `role="img" aria-label="${label}"` : 'aria-hidden="true"'}></canvas>`;
+
+  /** An expert's letter and the drawing by which one knows it, which `fill` paints: no mention of an expert is without. */
+  const mention = (word) => (expert) =>
+    `<span class="pgd-face">${word}<b class="pgd-badge pg-e${expert}">${LETTERS[expert]}</b><canvas class="pgd-picture"
+      width="28" height="28" data-face="${expert}" aria-hidden="true"></canvas></span>`;
+  const face = mention('<span class="pg-live">expert </span>'), named = mention("expert ");
+
+  /** Puts HTML into an element, faces and all. */
+  function fill(element, html) {
+    element.innerHTML = html;
+    for (const canvas of element.querySelectorAll("[data-face]")) paint(canvas, faces[canvas.dataset.face]);
   }
 
   const button = (action, text) => `<button type="button" data-do="${action}">${text}</button>`;
   const signed = (value, places) => value.toFixed(places).replace("-", "−");
   const likely = (p) => (p > 0.9995 ? "1.000" : p < 0.0005 ? "0.000" : p.toFixed(3));
-  const most = (p) => p.indexOf(Math.max(...p));
 
-  let touched = false; // by whoever reads, be it by pointer, by keyboard or through a screen reader
+  let touched = false; // by a reader, be it by pointer, by keyboard or through a screen reader
   for (const kind of ["pointerdown", "keydown", "click"]) addEventListener(kind, () => (touched = true), true);
 
   /** Fills a place of the page; what a click on data-do does is in `actions`. */
   function furnish(id, html, actions) {
     const root = document.getElementById(id);
-    root.innerHTML = `${html}<div class="pg-live" role="status"></div>`;
-    paintFaces(root);
-    root.addEventListener("click", ({ target }) => actions[target.closest("[data-do]")?.dataset.do]?.(target));
+    fill(root, `${html}<div class="pg-live" role="status"></div>`);
+    root.addEventListener("click", ({ target }) => {
+      const control = target.closest("[data-do]");
+      actions[control?.dataset.do]?.(control);
+    });
     const find = (query) => root.querySelector(query);
     let rest = 0;
-    /** Said once nothing more has happened for a while, so that whoever listens is not talked over, nor greeted. */
+    /** Said once nothing more has happened for a while, so that a listener is not talked over, nor greeted. */
     const say = (words, after = 900) => {
       clearTimeout(rest);
       if (!touched) return;
       rest = setTimeout(() => (find(":scope > .pg-live").textContent = words), after);
     };
-    return { root, find, say };
+    /** Shown in the part's status line, and said. */
+    const tell = (html, after) => {
+      const status = find(".pg-status");
+      fill(status, html);
+      say(status.textContent.replace(/\s+/g, " "), after);
+    };
+    return { root, find, say, tell };
   }
 
   /** What the manager thinks of an image, in a sentence. */
-  const opinion = (p) => `The manager asks expert ${most(p)}, with p\u00a0=\u00a0${likely(p[most(p)])}.`;
+  const opinion = (p) => {
+    const asked = digits.greatest(p);
+    return `The manager asks ${named(asked)}, with p&nbsp;=&nbsp;${likely(p[asked])}.`;
+  };
 
-  return { EVERY, paint, picture, badge, face, paintFaces, button, signed, likely, most, furnish, opinion };
+  /* Numbers of the model in the text: computed when its files were made. */
+  for (const place of document.querySelectorAll("[data-fact]")) place.textContent = `${digits.facts[place.dataset.fact]} %`;
+
+  return { EVERY, LETTERS, paint, picture, face, named, fill, button, signed, likely, furnish, opinion };
 })();

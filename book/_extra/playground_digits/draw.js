@@ -1,20 +1,14 @@
 "use strict";
 
-/* Draw a digit: the paper, the pen, and what manager and experts make of it while it is drawn. */
+/* Draw a digit: the paper, the pen, and the verdict of the model while it is drawn. */
 
 const drawing = (() => {
-  const { EVERY, paint, button, likely, most } = desk;
+  const { EVERY, paint, button, named, likely } = desk;
   const SLICE = 10; // milliseconds of arithmetic a frame: the pen comes first
   const STEP = 3, LEAP = 12; // of the pen, by keyboard
+  const NEAR = 1; // a pointer that moved less has not moved
 
-  const columns = ["expert", "p", "draws", "misses", "KL", "loss"];
-  const row = (expert) => `<tr class="pg-e${expert}">
-    <th scope="row">${desk.face(expert)}</th>
-    <td class="pgd-p"><span class="pg-share" aria-hidden="true"><i></i></span><span data-cell="p"></span></td>
-    <td>${desk.picture("", `What expert ${expert} draws of it`)}</td>
-    <td data-cell="reconstruction"></td><td data-cell="kl"></td><td data-cell="loss"></td></tr>`;
-
-  const { root, find, say } = desk.furnish(
+  const { root, find, say, tell } = desk.furnish(
     "digits-draw",
     `<div class="pgd-stage">
       <div class="pgd-side">
@@ -24,108 +18,103 @@ const drawing = (() => {
           <i class="pgd-pen" hidden></i>
         </div>
         <div class="pgd-tools" role="group" aria-label="Paper">
-          ${button("clear", "Clear")} ${button("example", "Take an example")} ${button("turn", "Turn over")}
-        </div>
-        <div class="pgd-seen">
-          ${desk.picture("pgd-input", "What the model sees: 28 by 28 pixels")}
-          <div><span>What the model sees</span>
-          <label><input type="checkbox" name="fit" checked> scaled and centred</label></div>
+          ${button("clear", "Clear")} ${button("example", "Example")} ${button("turn", "Turn over")}
+          <label><input type="checkbox" name="fit" autocomplete="off" checked> scaled and centred</label>
         </div>
         <p class="pg-status" aria-hidden="true"></p>
       </div>
-      <table class="pgd-table" aria-label="The experts">
-        <thead><tr>${columns.map((name) => `<th scope="col">${name}</th>`).join("")}</tr></thead>
-        <tbody>${EVERY.map(row).join("")}</tbody>
-      </table>
+      <div class="pgd-card"></div>
+      <div id="digits-way"></div>
     </div>`,
     {
       clear,
-      example: () => show(ink.enlarged(digits.images[next++ % digits.images.length])),
-      turn: () => show(ink.turned(sheet)),
+      example: () => lay(ink.enlarged(digits.images[next++ % digits.images.length])),
+      turn: () => lay(ink.turned(sheet())),
     },
   );
-  const canvas = find(".pgd-sheet"), pen = find(".pgd-pen"), fit = find('[name="fit"]'), table = find("table");
-  const rows = [...root.querySelectorAll("tbody tr")];
+  const canvas = find(".pgd-sheet"), pen = find(".pgd-pen"), fit = find('[name="fit"]'), status = find(".pg-status");
 
-  let sheet = ink.paper(), untouched = true; // what lies there at first makes way for the first stroke
+  let ground = ink.paper(), strokes = []; // what lay there, and what was drawn over it since
+  let untouched = true; // what lies there at first makes way for the first stroke
   let next = 3; // of the examples: the first ones have little to see
+  const sheet = () => ink.drawn(strokes, ground);
+  const input = () => ink.image(sheet(), fit.checked);
 
   /* --- Looking: in slices, so that the pen never waits --- */
 
-  let dirty = false, due = 0, job = null;
-  const input = () => ink.image(sheet, fit.checked);
+  let dirty = false, due = 0, job = null, latest;
+  const watchers = [];
 
-  function* look(image) {
-    const p = digits.gate(image);
+  function* look(paper, fitted) {
+    const image = ink.image(paper, fitted);
+    if (!image) return found(null);
+    const managed = digits.manage(image), experts = [];
     yield;
-    const found = [];
     for (const expert of EVERY) {
-      found.push(digits.examine(image, expert));
+      experts.push(digits.examine(image, expert));
       yield;
     }
-    tell(image, p, found);
+    found({ paper, fitted, image, ...managed, experts, ...digits.judge(managed, experts) });
   }
 
   function frame() {
     const end = performance.now() + SLICE;
-    if (dirty) paint(canvas, sheet);
-    if (dirty && !job) {
-      const image = input();
-      job = image ? look(image) : null;
-      dirty = false;
-      if (!image) tell(null);
+    if (dirty) {
+      const paper = sheet();
+      paint(canvas, paper);
+      if (!job) {
+        job = look(paper, fit.checked);
+        dirty = false;
+      }
     }
     while (job && performance.now() < end) if (job.next().done) job = null;
     due = job || dirty ? requestAnimationFrame(frame) : 0;
-    if (!due) table.setAttribute("aria-busy", "false");
+    if (!due) root.setAttribute("aria-busy", "false");
   }
 
   function changed() {
     dirty = true;
     due ||= requestAnimationFrame(frame);
-    table.setAttribute("aria-busy", "true");
+    root.setAttribute("aria-busy", "true");
   }
 
-  function tell(image, p, found) {
-    const chosen = p && most(p), least = found && most(found.map(({ loss }) => -loss));
-    paint(find(".pgd-input"), image);
-    rows.forEach((tr, expert) => {
-      const part = found?.[expert];
-      const cell = (name, text) => (tr.querySelector(`[data-cell="${name}"]`).textContent = part ? text() : "–");
-      tr.querySelector("i").style.width = `${100 * (p?.[expert] ?? 0)}%`;
-      cell("p", () => likely(p[expert]));
-      for (const name of ["reconstruction", "kl", "loss"]) cell(name, () => part[name].toFixed(1));
-      paint(tr.querySelector("td canvas"), part?.drawing);
-      tr.classList.toggle("pgd-asked", expert === chosen);
-      tr.classList.toggle("pgd-least", expert === least);
-    });
-    const words = p ? verdict(p, found, chosen, least) : "The paper is empty. Draw a digit, or take an example.";
-    find(".pg-status").textContent = words;
-    say(words);
+  function found(seen) {
+    latest = seen;
+    for (const watcher of watchers) watcher(seen);
+    status.classList.toggle("pgd-stranger", seen?.known === false);
+    tell(seen ? verdict(seen) : "The paper is empty. Draw a digit, or take an example.");
   }
 
-  function verdict(p, found, chosen, least) {
-    const { loss } = found[chosen], cheaper = digits.cheaper(loss);
-    const rank = `Of 100 test images, ${cheaper || "none"} ${cheaper > 1 ? "cost their" : "costs its"} expert less.`;
-    const other = chosen === least ? "" : ` Expert ${least} would have charged least: ${found[least].loss.toFixed(1)}.`;
-    return `${desk.opinion(p)} The image costs it ${loss.toFixed(1)} nats. ${rank}${other}`;
+  function verdict({ p, experts, asked, least, known }) {
+    const { loss } = experts[asked], cheaper = digits.cheaper(loss), sure = `p&nbsp;=&nbsp;${likely(p[asked])}`;
+    if (!known) {
+      return `<b>This looks like nothing I've seen.</b> The manager would still ask ${named(asked)}, with ${sure}.
+        But there the loss is ${loss.toFixed(1)}&nbsp;nats, and the limit is ${digits.limit}.`;
+    }
+    const rank = `Of 100 test images, ${cheaper || "none"} ${cheaper > 1 ? "have" : "has"} a lower one.`;
+    const other = asked === least ? "" : ` The lowest here is ${experts[least].loss.toFixed(1)}, with ${named(least)}.`;
+    return `<b>${desk.opinion(p)}</b> The loss there is ${loss.toFixed(1)}&nbsp;nats. ${rank}${other}`;
   }
 
   /* --- The paper --- */
 
-  function show(other) {
-    sheet = other;
-    untouched = false;
+  function lay(other) {
+    [ground, strokes, untouched] = [other, [], false];
     changed();
   }
 
   function clear() {
-    show(ink.paper());
+    lay(ink.paper());
   }
 
-  function stroke(from, to) {
+  function begin(point) {
     if (untouched) clear();
-    ink.line(sheet, from, to);
+    strokes.push([point]);
+    changed();
+  }
+
+  function extend(point) {
+    strokes.at(-1).push(point);
     changed();
   }
 
@@ -139,16 +128,14 @@ const drawing = (() => {
   canvas.addEventListener("pointerdown", (event) => {
     if (event.button || !event.isPrimary) return;
     canvas.setPointerCapture(event.pointerId);
-    last = under(event);
-    stroke(last, last);
+    begin((last = under(event)));
   });
   canvas.addEventListener("pointermove", (event) => {
     if (!last || !event.isPrimary) return;
     const passed = event.getCoalescedEvents?.() ?? [];
     for (const moment of passed.length ? passed : [event]) {
       const here = under(moment);
-      stroke(last, here);
-      last = here;
+      if (Math.hypot(here[0] - last[0], here[1] - last[1]) >= NEAR) extend((last = here));
     }
   });
   for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (last = null));
@@ -168,15 +155,17 @@ const drawing = (() => {
   canvas.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (KEYS[event.key]) {
-      const step = event.shiftKey ? LEAP : STEP, from = tip;
+      const step = event.shiftKey ? LEAP : STEP;
       tip = tip.map((value, axis) => Math.min(ink.SIDE - 1, Math.max(0, value + step * KEYS[event.key][axis])));
-      if (down) stroke(from, tip);
+      if (down) extend(tip);
     } else if (event.key === " ") {
       down = !down;
-      if (down) stroke(tip, tip);
+      if (down) begin(tip);
       say(down ? "Pen down." : "Pen up.", 0);
-    } else if (event.key === "Delete" || event.key === "Backspace") clear();
-    else return;
+    } else if (event.key === "Delete" || event.key === "Backspace") {
+      clear();
+      if (down) begin(tip);
+    } else return;
     event.preventDefault();
     place();
   });
@@ -187,35 +176,33 @@ const drawing = (() => {
   });
 
   fit.addEventListener("change", changed);
-  sheet = ink.enlarged(digits.images[next++]);
+  ground = ink.enlarged(digits.images[next++]);
   changed();
 
-  /* --- The experiments in the text --- */
-
   const still = matchMedia("(prefers-reduced-motion: reduce)");
-  for (const control of document.querySelectorAll("[data-digits]")) {
-    control.hidden = false;
-    control.addEventListener("click", () => {
-      const { strokes, fitted = true } = JSON.parse(control.dataset.digits);
+
+  /** For the other parts of the page. */
+  return {
+    root,
+    input, // what the model sees now
+    /** Calls back with all that was found out about each drawing, or null for empty paper. */
+    watch(watcher) {
+      watchers.push(watcher);
+      if (latest !== undefined) watcher(latest);
+    },
+    write(lines, fitted) {
       fit.checked = fitted;
       clear();
-      ink.write(sheet, strokes);
-      reveal();
-    });
-  }
-
-  function reveal() {
-    root.scrollIntoView({ behavior: still.matches ? "auto" : "smooth", block: "start" });
-    canvas.focus({ preventScroll: true });
-  }
-
-  /** For the other parts of the page: what the model sees now, and an image to be shown to it. */
-  return {
-    input,
+      strokes = lines;
+    },
+    reveal() {
+      root.scrollIntoView({ behavior: still.matches ? "auto" : "smooth", block: "start" });
+    },
     show(image) {
       fit.checked = true;
-      show(ink.enlarged(image));
-      reveal();
+      lay(ink.enlarged(image));
+      this.reveal();
+      canvas.focus({ preventScroll: true });
     },
   };
 })();

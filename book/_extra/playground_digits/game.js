@@ -3,7 +3,8 @@
 /* Route by eye: the reader sorts images into the manager's experts, and is compared with the manager. No labels. */
 
 (() => {
-  const { EVERY, paint, button, face, likely, most } = desk;
+  const { EVERY, LETTERS, paint, button, face, likely } = desk;
+  const most = digits.greatest;
   const ROUNDS = { plain: 8, doubtful: 4 };
 
   const { root, find, say } = desk.furnish(
@@ -70,22 +71,22 @@
       <div><span>manager</span>${face(most(gates[i]))}<span>p = ${likely(gates[i][most(gates[i])])}</span></div></li>`;
     if (apart.length) parts.push(`<ul class="pgd-cases">${apart.map(card).join("")}</ul>`);
     const verdict = find(".pgd-verdict");
-    verdict.innerHTML = parts.join("");
-    desk.paintFaces(verdict);
+    desk.fill(verdict, parts.join(""));
     verdict.querySelectorAll(".pgd-case").forEach((canvas, n) => paint(canvas, digits.images[images[apart[n]]]));
     verdict.focus({ preventScroll: true });
     say(verdict.querySelector("p").textContent, 0);
   }
 
   function comment(apart, gates) {
-    if (!apart.length) return "Nobody told either of you what the images are called.";
+    if (!apart.length) return "Neither of you was told what the images are called.";
     const unsure = apart.filter((i) => Math.max(...gates[i]) < 0.9).length;
-    const doubt = unsure ? `In ${unsure} of these cases it was not sure itself: p below 0.9.` : "It was sure each time: p above 0.9.";
-    return `Here you part; no label says who is right. ${doubt}`;
+    const doubt = unsure ? `In ${unsure} of these cases the manager wasn't sure: p below 0.9.` : "The manager was sure each time: p above 0.9.";
+    return `Here you differ, and no label says who is right. ${doubt}`;
   }
 
   root.addEventListener("keydown", ({ key, ctrlKey, metaKey, altKey }) => {
-    if (/^[0-9]$/.test(key) && answers.length < images.length && !ctrlKey && !metaKey && !altKey) route(Number(key));
+    const expert = EVERY.find((each) => LETTERS[each] === key.toUpperCase());
+    if (expert !== undefined && answers.length < images.length && !ctrlKey && !metaKey && !altKey) route(expert);
   });
   ask();
 })();

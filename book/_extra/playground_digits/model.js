@@ -81,12 +81,15 @@ const digits = (() => {
 
   /* --- The model --- */
 
-  /** p(x): how likely the manager is to ask each expert. */
-  function gate(image) {
+  /** What the manager computes on the way to p(x), how likely it is to ask each expert: two layers of maps come first. */
+  function manage(image) {
     const seen = relu(convolve(image, "see", 1, SIDE));
     const looked = relu(convolve(seen, "look", seen.length / 196, SIDE / 2));
-    return softmax(linear(relu(linear(looked, "connect")), "decide"));
+    const logits = linear(relu(linear(looked, "connect")), "decide");
+    return { seen, looked, logits, p: softmax(logits) };
   }
+
+  const gate = (image) => manage(image).p;
 
   /** The mean and the variance of an expert's q(z | x). */
   function encode(image, expert) {
@@ -108,11 +111,22 @@ const digits = (() => {
     for (let d = 0; d < PIXELS; d++) squares += (image[d] - drawing[d]) ** 2;
     for (let k = 0; k < LATENT; k++) kl += (variance[k] + mean[k] ** 2 - 1 - Math.log(variance[k])) / 2;
     const reconstruction = squares / (2 * sigma ** 2) + constant;
-    return { mean, drawing, reconstruction, kl, loss: reconstruction + kl };
+    return { mean, variance, drawing, reconstruction, kl, loss: reconstruction + kl };
+  }
+
+  /** Where the greatest of several numbers is. */
+  const greatest = (values) => values.indexOf(Math.max(...values));
+
+  /** What all of them together say of an image: whom the manager asks, who would take it for least, and whether it looks
+      like anything that they were trained on. It does not if it costs the one who is asked more than the limit, which
+      98 of 100 training images cost less than. */
+  function judge({ p }, found) {
+    const asked = greatest(p), least = greatest(found.map(({ loss }) => -loss));
+    return { asked, least, known: found[asked].loss <= digits.limit };
   }
 
   /** How many of 100 test images cost their expert less; `costs` has the percentiles 0 to 100. */
   const cheaper = (loss) => digits.costs.filter((cost) => cost < loss).length - (loss > digits.costs[0] ? 1 : 0);
 
-  return { EXPERTS, LATENT, SIDE, PIXELS, images: [], take, gate, encode, decode, examine, cheaper };
+  return { EXPERTS, LATENT, SIDE, PIXELS, images: [], take, manage, gate, encode, decode, examine, greatest, judge, cheaper };
 })();

@@ -8,12 +8,12 @@
   const STRINGS = Array.from({ length: digits.LATENT }, (_, k) => k);
 
   const choice = (expert) =>
-    `<label class="pgd-choice pg-e${expert}"><input type="radio" name="expert" value="${expert}"${expert ? "" : " checked"}>${desk.face(expert)}</label>`;
+    `<label class="pgd-choice pg-e${expert}"><input type="radio" name="expert" value="${expert}" autocomplete="off"${expert ? "" : " checked"}>${desk.face(expert)}</label>`;
   const string = (k) =>
     `<label class="pg-field"><span>z<sub>${k + 1}</sub> <b data-of="${k}" aria-hidden="true"></b></span>
-      <input type="range" data-string="${k}" min="${-REACH}" max="${REACH}" step="0.1"></label>`;
+      <input type="range" data-string="${k}" autocomplete="off" min="${-REACH}" max="${REACH}" step="0.1"></label>`;
 
-  const { root, find, say } = desk.furnish(
+  const { root, find, tell } = desk.furnish(
     "digits-pull",
     `<div class="pgd-experts" role="radiogroup" aria-label="Whom to ask">${EVERY.map(choice).join("")}</div>
     <div class="pgd-stage pgd-pulling">
@@ -36,7 +36,7 @@
       encode() {
         const seen = drawing.input();
         if (seen) pull(digits.encode(seen, expert()).mean);
-        else say("There is no drawing: the paper is empty.", 0);
+        else tell("There is no drawing: the paper is empty.", 0);
       },
     },
   );
@@ -60,9 +60,7 @@
       find(`[data-of="${k}"]`).textContent = signed(z[k], 1);
       find(`[data-string="${k}"]`).setAttribute("aria-valuetext", signed(z[k], 1));
     }
-    const words = `Expert ${expert()} drew this. ${desk.opinion(digits.gate(image))}`;
-    find(".pg-status").textContent = words;
-    say(words);
+    tell(`This was drawn by ${desk.named(expert())}. ${desk.opinion(digits.gate(image))}`);
   }
 
   function changed() {

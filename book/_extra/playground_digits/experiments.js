@@ -7,12 +7,11 @@
   const text = document.getElementById("experiments").closest("section");
   const sections = [...text.querySelectorAll(":scope > section")];
   const title = (section) => section.querySelector("h3").firstChild.textContent;
-  const anchor = (section) => section.querySelector("span[id]")?.id ?? section.id;
 
   const choice = document.createElement("nav");
   choice.className = "pgd-choices";
   choice.setAttribute("aria-label", "Experiments");
-  choice.innerHTML = `<a href="#${drawing.root.id}">Draw freely</a>${sections.map((section) => `<a href="#${anchor(section)}">${title(section)}</a>`).join("")}`;
+  choice.innerHTML = `<a href="#${drawing.root.id}">Draw freely</a>${sections.map((section) => `<a href="#${section.id}">${title(section)}</a>`).join("")}`;
   text.querySelector("h2").after(choice);
   drawing.root.querySelector(".pgd-card").append(text);
 
@@ -23,7 +22,7 @@
     if (here || !location.hash) {
       for (const section of sections) section.hidden = section !== chosen;
       for (const link of choice.children) {
-        const current = link.hash === (chosen ? `#${anchor(chosen)}` : `#${drawing.root.id}`);
+        const current = link.hash === `#${(chosen ?? drawing.root).id}`;
         if (current) link.setAttribute("aria-current", "true");
         else link.removeAttribute("aria-current");
       }

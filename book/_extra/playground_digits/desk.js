@@ -17,8 +17,8 @@ const desk = (() => {
     canvas.getContext("2d").putImageData(picture, 0, 0);
   }
 
-  const picture = (name, label, side = digits.SIDE) =>
-    `<canvas class="pgd-picture ${name}" width="${side}" height="${side}" ${label ? `role="img" aria-label="${label}"` : 'aria-hidden="true"'}></canvas>`;
+  const picture = (name, label, width = digits.SIDE, height = width) =>
+    `<canvas class="pgd-picture ${name}" width="${width}" height="${height}" ${label ? `role="img" aria-label="${label}"` : 'aria-hidden="true"'}></canvas>`;
 
   /** An expert's letter and the drawing by which one knows it, which `fill` paints: no mention of an expert is without. */
   const mention = (word) => (expert) =>

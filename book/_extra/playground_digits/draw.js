@@ -88,7 +88,7 @@ const drawing = (() => {
   function verdict({ p, experts, asked, least, known }) {
     const { loss } = experts[asked], cheaper = digits.cheaper(loss), sure = `p&nbsp;=&nbsp;${likely(p[asked])}`;
     if (!known) {
-      return `<b>This looks like nothing I've seen.</b> The manager would still ask ${named(asked)}, with ${sure}.
+      return `<b>This looks like nothing I’ve seen.</b> The manager would still ask ${named(asked)}, with ${sure}.
         But there the loss is ${loss.toFixed(1)}&nbsp;nats, and the limit is ${digits.limit}.`;
     }
     const rank = `Of 100 test images, ${cheaper || "none"} ${cheaper > 1 ? "have" : "has"} a lower one.`;

@@ -80,7 +80,7 @@
   function comment(apart, gates) {
     if (!apart.length) return "Neither of you was told what the images are called.";
     const unsure = apart.filter((i) => Math.max(...gates[i]) < 0.9).length;
-    const doubt = unsure ? `In ${unsure} of these cases the manager wasn't sure: p below 0.9.` : "The manager was sure each time: p above 0.9.";
+    const doubt = unsure ? `In ${unsure} of these cases the manager wasn’t sure: p below 0.9.` : "The manager was sure each time: p above 0.9.";
     return `Here you differ, and no label says who is right. ${doubt}`;
   }
 

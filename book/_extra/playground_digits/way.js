@@ -59,7 +59,9 @@
       cell("p", found ? likely(p) : "–");
       cell("loss", found ? found.loss.toFixed(1) : "–");
       paint(tr.querySelector("td canvas"), found?.drawing);
-      tr.querySelector(".pgd-scale i").style.left = found ? `${place(found.loss)}%` : "-100%";
+      const dot = tr.querySelector(".pgd-scale i");
+      dot.hidden = !found;
+      if (found) dot.style.left = `${place(found.loss)}%`;
       branches[expert].style.strokeWidth = `${0.6 + 6 * p}px`;
       tr.classList.toggle("pgd-asked", expert === seen?.asked);
       tr.classList.toggle("pgd-least", expert === seen?.least);
@@ -93,40 +95,50 @@
         return;
       }
       const { box, pixels, middle, left, top } = ink.fitted(seen.paper), [width, height] = [pixels[0].length, pixels.length];
-      inside.innerHTML = `<p><b>What the model sees</b> is prepared as MNIST was, so that it doesn't matter where and how large
-        you draw. The pen does its part: it's as wide as MNIST's strokes are for a digit of that size.</p>
+      inside.innerHTML = `<p><b>What the model sees</b> is prepared as MNIST was, so that it doesn’t matter where and how large
+        you draw. The pen does its part: it’s as wide as MNIST's strokes are for a digit of that size.</p>
         <div class="pgd-figures">
           ${figure(picture("", "The paper, with a box around the ink", ink.SIDE), "1. the box that holds your ink")}
-          ${figure(`<canvas class="pgd-picture pgd-scaled" width="${width}" height="${height}" style="width: ${(6.2 * width) / digits.SIDE}rem" role="img" aria-label="The digit, scaled"></canvas>`, `2. scaled to ${width} × ${height} pixels: ${ink.BOX} for the longer side`)}
+          ${figure(picture("pgd-scaled", "The digit, scaled", width, height), `2. scaled to ${width} × ${height} pixels: ${ink.BOX} for the longer side`)}
           ${figure(picture("", "The digit in the middle of 28 by 28 pixels"), "3. its centre of mass goes to the middle of 28 × 28")}
         </div>`;
       pictures(seen.paper, pixels.flat(), seen.image);
-      const [paper, , placed] = inside.querySelectorAll("canvas");
+      const [paper, scaled, placed] = inside.querySelectorAll("canvas");
+      scaled.style.width = `${(100 * width) / digits.SIDE}%`;
       mark(paper, (pen) => pen.strokeRect(box.left - 1, box.top - 1, box.right - box.left + 2, box.bottom - box.top + 2));
       mark(placed, (pen) => pen.fillRect(Math.round(middle[0]) + left, Math.round(middle[1]) + top, 1, 1));
     },
 
     manager() {
-      const maps = [[seen.seen, digits.SIDE / 2], [seen.looked, digits.SIDE / 4]].map(([values, side]) => {
-        const most = Math.max(...values), size = side ** 2;
-        return Array.from({ length: values.length / size }, (_, i) => ({
-          side,
-          values: values.subarray(i * size, (i + 1) * size).map((value) => value / most),
-        }));
-      });
-      const grid = (layer) => `<div class="pgd-maps">${layer.map(({ side }) => picture("", "", side)).join("")}</div>`;
+      const layers = [mosaic(seen.seen, digits.SIDE / 2), mosaic(seen.looked, digits.SIDE / 4)];
+      const [first, second] = layers.map(({ width, height }) => picture("pgd-maps", "", width, height));
       const answer = (expert) => `<li>${face(expert)} ${signed(seen.logits[expert], 1)} → ${likely(seen.p[expert])}</li>`;
       desk.fill(
         inside,
         `<p><b>The manager</b> is a small convolutional network. Its first layer looks for short strokes and edges, its second
           for combinations of them, and the rest turns what they found into ten numbers. Softmax makes probabilities of those.</p>
-        ${figure(grid(maps[0]), `first layer: ${maps[0].length} maps, dark where a pattern was found`)}
-        ${figure(grid(maps[1]), `second layer: ${maps[1].length} maps`)}
-        ${figure(`<ul class="pgd-answers">${EVERY.map(answer).join("")}</ul>`, "ten numbers → <i>p</i>. They sum to one: “none of us” isn't among them")}`,
+        ${figure(first, `first layer: ${layers[0].maps} maps, with ink where a pattern was found`)}
+        ${figure(second, `second layer: ${layers[1].maps} maps`)}
+        ${figure(`<ul class="pgd-answers">${EVERY.map(answer).join("")}</ul>`, "ten numbers → <i>p</i>. They sum to one: “none of us” isn’t among them")}`,
       );
-      inside.querySelectorAll(".pgd-maps canvas").forEach((canvas, i) => paint(canvas, maps.flat()[i].values));
+      inside.querySelectorAll(".pgd-maps").forEach((canvas, i) => paint(canvas, layers[i].image));
     },
   };
+
+  /** Square maps side by side, in rows of sixteen with a line between, as one image. */
+  function mosaic(values, side) {
+    const size = side ** 2, maps = values.length / size, most = Math.max(...values);
+    const width = 16 * (side + 1) - 1, height = Math.ceil(maps / 16) * (side + 1) - 1;
+    const image = new Float32Array(width * height);
+    values.forEach((value, i) => {
+      const map = Math.floor(i / size), row = Math.floor((i % size) / side), column = i % side;
+      image[(Math.floor(map / 16) * (side + 1) + row) * width + (map % 16) * (side + 1) + column] = value / most;
+    });
+    for (let at = 0; at < image.length; at++) {
+      if (at % width % (side + 1) === side || Math.floor(at / width) % (side + 1) === side) image[at] = 0.35;
+    }
+    return { maps, width, height, image };
+  }
 
   function expertInside(expert) {
     const { mean, variance, drawing, reconstruction, kl, loss } = seen.experts[expert];

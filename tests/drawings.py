@@ -1,7 +1,7 @@
 """Sixty digits and twenty things that are none, as strokes on the paper of the digits' playground.
 
-The lines were laid down point by point and by eye, before the model had been asked about any of them. The limit of the page
-is that of training images (tools/make_playground_weights.py), and was not moved afterwards.
+The lines were laid down point by point and by eye, before the model had been asked about any of them. The limit of
+the page is that of training images (tools/make_playground_weights.py), and was not moved afterwards.
 """
 
 import math

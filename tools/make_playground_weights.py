@@ -13,9 +13,9 @@ and from a file it may load nothing but a script, so:
   the first ones are mostly alike, and the second need the six bits that they take.
 - Manager and experts have a file each: none is so long that a phone, while it reads it, stops answering its reader.
 
-Another file has some test images, chosen without their labels, and what test images usually cost their expert. It also has
-the limit, the loss beyond which the page says that it has seen nothing like a drawing: a share `REFUSED` of the training images
-lies beyond it. Labels only serve to tell how accurate the model is.
+Another file has some test images, chosen without their labels, and what test images usually cost their expert. It
+also has the limit, the loss beyond which the page says that it has seen nothing like a drawing: a share `REFUSED` of
+the training images lies beyond it. Labels only serve to tell how accurate the model is.
 tests/test_playground_digits.py measures how far all of it is from `load_pretrained()`.
 """
 

@@ -3,8 +3,8 @@
 /* The mathematics of the playground, and nothing of the page: the mixture of chapter 2 and its gradients by hand.
 
    A model is a shape, {experts: E, degree: K}, and a flat vector θ of its weights, in the order of moe_lib's
-   `model.parameters()`. A point is {x, y}; under K-means it has an owner too. tests/test_playground.py holds all of it
-   against moe_lib. */
+   `model.parameters()`. A point is {x, y, owner}; only K-means asks for the owner. tests/test_playground.py holds all of
+   it against moe_lib. */
 
 const mixture = (() => {
   const HIDDEN = 16; // tanh units of the manager, 1-16-E
@@ -64,124 +64,147 @@ const mixture = (() => {
     return theta;
   }
 
-  /** Every expert's output  y_i = b_i + w_i1 x + … + w_iK x^K. */
-  function predict(theta, shape, x) {
-    const { w, b } = parts(theta, shape);
-    return Array.from(b, (bias, i) => {
+  /** Every expert's output  y_i = b_i + w_i1 x + … + w_iK x^K,  written to `outputs` from index `at` on. */
+  function predict({ w, b }, x, outputs, at) {
+    const degree = w.length / b.length;
+    for (let i = 0; i < b.length; i++) {
       let y = 0;
-      for (let k = shape.degree - 1; k >= 0; k--) y = (y + w[i * shape.degree + k]) * x;
-      return bias + y;
-    });
+      for (let k = degree - 1; k >= 0; k--) y = (y + w[i * degree + k]) * x;
+      outputs[at + i] = b[i] + y;
+    }
   }
 
-  const units = ({ w1, b1 }, x) => Array.from(w1, (w, h) => Math.tanh(w * x + b1[h]));
-
-  function gateOf({ w2, b2 }, hidden) {
-    const logits = Array.from(b2, (bias, i) => hidden.reduce((a, u, h) => a + u * w2[h * b2.length + i], bias));
-    const most = Math.max(...logits);
-    const powers = logits.map((a) => Math.exp(a - most));
-    const sum = powers.reduce((a, b) => a + b);
-    return powers.map((power) => power / sum);
-  }
-
-  /** Gate probabilities p_i(x), the softmax of the manager's logits. */
-  function gate(theta, shape, x) {
-    const weights = parts(theta, shape);
-    return gateOf(weights, units(weights, x));
-  }
-
-  /** The gate of a point: that of its x, or its owner's alone where K-means has dealt the points out. */
-  function gateAt(theta, shape, point, kind) {
-    if (kind !== "kmeans") return gate(theta, shape, point.x);
-    return Array.from({ length: shape.experts }, (_, i) => Number(i === point.owner));
+  /** The gate probabilities p_i(x), the softmax of the manager's logits; and the tanh units that they come from. */
+  function ask({ w1, b1, w2, b2 }, x, hidden, atHidden, p, at) {
+    const E = b2.length;
+    for (let i = 0; i < E; i++) p[at + i] = b2[i];
+    for (let h = 0; h < HIDDEN; h++) {
+      const unit = (hidden[atHidden + h] = 1 - 2 / (Math.exp(2 * (w1[h] * x + b1[h])) + 1)); // tanh, in half the time
+      for (let i = 0; i < E; i++) p[at + i] += unit * w2[h * E + i];
+    }
+    let most = p[at], sum = 0;
+    for (let i = 1; i < E; i++) most = Math.max(most, p[at + i]);
+    for (let i = 0; i < E; i++) sum += p[at + i] = Math.exp(p[at + i] - most);
+    for (let i = 0; i < E; i++) p[at + i] /= sum;
   }
 
   /* --- The objective and its gradient --- */
 
-  const dot = (a, b) => a.reduce((sum, value, i) => sum + value * b[i], 0);
+  /** The loss of one point; writes ∂/∂y_i and ∂/∂a_i (a: the logits). Chapter 2.
 
-  /** The loss of one point, ∂/∂y_i and ∂/∂a_i (a: the logits), for p_i, outputs y_i and target y. Chapter 2. */
+      `of` holds one row a point of p_i, outputs y_i and both gradients; this point's begins at index `at`. */
   const losses = {
     // Σ_i p_i ℓ_i  with  ℓ_i = (y - y_i)²: MixtureOfExperts
-    specialise(p, outputs, y) {
-      const l = outputs.map((out) => (y - out) ** 2);
-      const loss = dot(p, l);
-      return {
-        loss,
-        dOutput: outputs.map((out, i) => -2 * p[i] * (y - out)),
-        dLogit: p.map((pi, i) => pi * (l[i] - loss)),
-      };
+    specialise({ p, outputs, dOutput, dLogit }, y, at, E) {
+      let loss = 0;
+      for (let i = at; i < at + E; i++) loss += p[i] * (y - outputs[i]) ** 2;
+      for (let i = at; i < at + E; i++) {
+        dOutput[i] = -2 * p[i] * (y - outputs[i]);
+        dLogit[i] = p[i] * ((y - outputs[i]) ** 2 - loss);
+      }
+      return loss;
     },
     // (y - Σ_i p_i y_i)²: CooperatingExperts
-    cooperate(p, outputs, y) {
-      const blend = dot(p, outputs);
-      const error = y - blend;
-      return {
-        loss: error ** 2,
-        dOutput: p.map((pi) => -2 * pi * error),
-        dLogit: p.map((pi, i) => -2 * error * pi * (outputs[i] - blend)),
-      };
+    cooperate({ p, outputs, dOutput, dLogit }, y, at, E) {
+      let average = 0;
+      for (let i = at; i < at + E; i++) average += p[i] * outputs[i];
+      const error = y - average;
+      for (let i = at; i < at + E; i++) {
+        dOutput[i] = -2 * p[i] * error;
+        dLogit[i] = -2 * error * p[i] * (outputs[i] - average);
+      }
+      return error ** 2;
     },
     // -ln Σ_i p_i exp(-ℓ_i): LikelihoodMixture. r_i is the responsibility of expert i.
-    likelihood(p, outputs, y) {
-      const l = outputs.map((out) => (y - out) ** 2);
-      const least = Math.min(...l); // taken out, so that not all exponentials can vanish
-      const joint = p.map((pi, i) => pi * Math.exp(least - l[i]));
-      const sum = joint.reduce((a, b) => a + b);
-      const r = joint.map((value) => value / sum);
-      return {
-        loss: least - Math.log(sum),
-        dOutput: outputs.map((out, i) => -2 * r[i] * (y - out)),
-        dLogit: p.map((pi, i) => pi - r[i]),
-      };
+    likelihood({ p, outputs, dOutput, dLogit }, y, at, E) {
+      let least = Infinity, sum = 0; // the least ℓ_i is taken out, so that not all exponentials can vanish
+      for (let i = at; i < at + E; i++) least = Math.min(least, (y - outputs[i]) ** 2);
+      for (let i = at; i < at + E; i++) sum += p[i] * Math.exp(least - (y - outputs[i]) ** 2);
+      for (let i = at; i < at + E; i++) {
+        const r = (p[i] * Math.exp(least - (y - outputs[i]) ** 2)) / sum;
+        dOutput[i] = -2 * r * (y - outputs[i]);
+        dLogit[i] = p[i] - r;
+      }
+      return least - Math.log(sum);
+    },
+    // Σ_i p_i ℓ_i where K-means has dealt the points out: the gate learns nothing
+    kmeans(of, y, at, E) {
+      const loss = losses.specialise(of, y, at, E);
+      of.dLogit.fill(0, at, at + E);
+      return loss;
     },
   };
-  losses.kmeans = losses.specialise; // with a gate that learns nothing
 
-  /** {expected, balancing, total} of a batch, each a mean over its points. Writes ∂total/∂θ to `gradient`, if given.
+  /** What the points tell a model. {expected, balancing, total} are means over the points; all else has a row a point:
+      p and the outputs, and dOutput, dLogit: the gradients of total times B, by that point's y_i and a_i.
 
       The balancing term is ImportanceCV2:  w Var_i(I_i) / Mean_i(I_i)²  with  I_i = Σ_b p_i(x_b). Chapter 4. */
-  function objective(theta, shape, points, { kind, weight }, gradient = null) {
-    const E = shape.experts, B = points.length;
+  function told(theta, shape, points, { kind, weight }) {
+    const E = shape.experts, B = points.length, fixed = kind === "kmeans";
     const weights = parts(theta, shape);
-    const fixed = kind === "kmeans";
-    const seen = points.map((point) => {
-      const hidden = units(weights, point.x);
-      const p = fixed ? gateAt(theta, shape, point, kind) : gateOf(weights, hidden);
-      return { point, hidden, p, ...losses[kind](p, predict(theta, shape, point.x), point.y) };
-    });
-    const expected = seen.reduce((sum, { loss }) => sum + loss, 0) / B;
+    const rows = (n) => new Float64Array(B * n);
+    const of = { hidden: rows(HIDDEN), p: rows(E), outputs: rows(E), dOutput: rows(E), dLogit: rows(E) };
+    const importance = new Float64Array(E);
+    let expected = 0, balancing = 0;
+    for (let n = 0, at = 0; n < B; n++, at += E) {
+      const { x, y, owner } = points[n];
+      if (fixed) of.p[at + owner] = 1;
+      else ask(weights, x, of.hidden, n * HIDDEN, of.p, at);
+      predict(weights, x, of.outputs, at);
+      expected += losses[kind](of, y, at, E) / B;
+      for (let i = 0; i < E; i++) importance[i] += of.p[at + i];
+    }
     const w = fixed ? 0 : weight;
-    const excess = Array.from({ length: E }, (_, i) => seen.reduce((sum, { p }) => sum + p[i], 0) - B / E); // I_i - B/E
-    const balancing = (w * dot(excess, excess)) / E / (B / E) ** 2;
-    if (gradient) {
-      gradient.fill(0);
-      const d = parts(gradient, shape);
-      const pull = excess.map((value) => (2 * w * value) / E / (B / E) ** 2); // ∂balancing/∂p_i, for every point
-      for (const { point, hidden, p, dOutput, dLogit } of seen) {
+    const pull = importance.map((I) => (2 * w * (I - B / E)) / E / (B / E) ** 2); // ∂balancing/∂p_i, for every point
+    for (const I of importance) balancing += (w * (I - B / E) ** 2) / E / (B / E) ** 2;
+    for (let at = 0; w && at < of.p.length; at += E) {
+      let mean = 0;
+      for (let i = 0; i < E; i++) mean += of.p[at + i] * pull[i];
+      for (let i = 0; i < E; i++) of.dLogit[at + i] += B * of.p[at + i] * (pull[i] - mean);
+    }
+    return { ...of, importance, expected, balancing, total: expected + balancing };
+  }
+
+  /** The same losses; and ∂total/∂θ is written to `gradient`. */
+  function objective(theta, shape, points, settings, gradient) {
+    const E = shape.experts, K = shape.degree, B = points.length;
+    const { w2 } = parts(theta, shape), d = parts(gradient.fill(0), shape);
+    const { hidden, dOutput, dLogit, expected, balancing, total } = told(theta, shape, points, settings);
+    for (let n = 0, at = 0; n < B; n++, at += E) {
+      const { x } = points[n];
+      for (let i = 0; i < E; i++) {
+        d.b[i] += dOutput[at + i] / B;
+        for (let k = 0, power = x; k < K; k++, power *= x) d.w[i * K + k] += (dOutput[at + i] * power) / B;
+        d.b2[i] += dLogit[at + i] / B;
+      }
+      for (let h = 0; h < HIDDEN; h++) {
+        const unit = hidden[n * HIDDEN + h];
+        let du = 0;
         for (let i = 0; i < E; i++) {
-          d.b[i] += dOutput[i] / B;
-          for (let k = 0, power = point.x; k < shape.degree; k++, power *= point.x) {
-            d.w[i * shape.degree + k] += (dOutput[i] * power) / B;
-          }
+          d.w2[h * E + i] += (dLogit[at + i] * unit) / B;
+          du += (dLogit[at + i] * w2[h * E + i]) / B;
         }
-        if (fixed) continue;
-        const mean = dot(p, pull);
-        const da = dLogit.map((value, i) => value / B + p[i] * (pull[i] - mean));
-        for (let i = 0; i < E; i++) d.b2[i] += da[i];
-        for (let h = 0; h < HIDDEN; h++) {
-          let du = 0;
-          for (let i = 0; i < E; i++) {
-            d.w2[h * E + i] += da[i] * hidden[h];
-            du += da[i] * weights.w2[h * E + i];
-          }
-          du *= 1 - hidden[h] ** 2; // through the tanh
-          d.w1[h] += du * point.x;
-          d.b1[h] += du;
-        }
+        du *= 1 - unit ** 2; // through the tanh
+        d.w1[h] += du * x;
+        d.b1[h] += du;
       }
     }
-    return { expected, balancing, total: expected + balancing };
+    return { expected, balancing, total };
+  }
+
+  /** Where on [-1, 1] the most probable expert changes, to a thousandth; moe_lib's `borders`. */
+  function borders(theta, shape) {
+    const grid = Array.from({ length: 2001 }, (_, j) => ({ x: (j - 1000) / 1000, y: 0 }));
+    const { p } = told(theta, shape, grid, { kind: "specialise", weight: 0 });
+    const leaders = grid.map((_, j) => most(p, j * shape.experts, shape.experts));
+    return grid.filter((_, j) => j && leaders[j] !== leaders[j - 1]).map(({ x }) => x);
+  }
+
+  /** The index of the greatest of `n` values from index `at` on. */
+  function most(values, at = 0, n = values.length) {
+    let best = 0;
+    for (let i = 1; i < n; i++) if (values[at + i] > values[at + best]) best = i;
+    return best;
   }
 
   /* --- Training --- */
@@ -240,6 +263,43 @@ const mixture = (() => {
     }
   }
 
+  /** Every expert by least squares, with the weights p_i of the gate and the manager as it is; chapter 2's `refit`. */
+  function exactFit(theta, shape, points, settings) {
+    const E = shape.experts, K = shape.degree;
+    const { w, b } = parts(theta, shape);
+    const { p } = told(theta, shape, points, settings);
+    for (let i = 0; i < E; i++) {
+      // The normal equations  Σ p f fᵀ (b, w) = Σ p f y  for the features f = 1, x, …, x^K, one row an equation.
+      const rows = Array.from({ length: K + 1 }, () => new Float64Array(K + 2));
+      points.forEach(({ x, y }, n) => {
+        for (let j = 0; j <= K; j++) {
+          for (let k = 0; k <= K; k++) rows[j][k] += p[n * E + i] * x ** (j + k);
+          rows[j][K + 1] += p[n * E + i] * x ** j * y;
+        }
+      });
+      const solution = solve(rows);
+      if (!solution) continue; // too few points to say
+      b[i] = solution[0];
+      w.set(solution.slice(1), i * K);
+    }
+  }
+
+  /** A system of linear equations, each a row of coefficients and its right side; null where it has no one solution. */
+  function solve(rows) {
+    const n = rows.length;
+    for (let j = 0; j < n; j++) {
+      const pivot = rows.slice(j).reduce((best, row) => (Math.abs(row[j]) > Math.abs(best[j]) ? row : best));
+      if (!(Math.abs(pivot[j]) > 1e-12)) return null;
+      rows.splice(rows.indexOf(pivot), 1);
+      rows.splice(j, 0, pivot);
+      for (let i = 0; i < n; i++) {
+        const times = i === j ? 0 : rows[i][j] / pivot[j];
+        for (let k = j; k <= n; k++) rows[i][k] -= times * pivot[k];
+      }
+    }
+    return rows.map((row, j) => row[n] / row[j]);
+  }
+
   /* --- K-means --- */
 
   /** The best of ten starts of Lloyd's algorithm: {centres, owner of each row, inertia}, centres from left to right.
@@ -281,5 +341,5 @@ const mixture = (() => {
     return best;
   }
 
-  return { Run, gate, gateAt, kmeans, normal, objective, predict, size, uniform };
+  return { Run, borders, exactFit, kmeans, most, normal, objective, size, told, uniform };
 })();

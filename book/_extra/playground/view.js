@@ -1,61 +1,136 @@
 "use strict";
 
-/* The playground as the reader sees it: points to drag, curves that learn, and the settings of the run.
-   All arithmetic is in mixture.js, all colours are in style.css. */
+/* The playground as the reader sees it: an experiment, its controls, the run, and the address that holds them all.
+   All arithmetic is in mixture.js, all experiments in experiments.js, all pictures in plot.js. */
 
 (() => {
   const root = document.getElementById("playground");
   if (!root) return;
 
+  const { EXPERIMENTS, ENDINGS, HIGH, LOW, PRESETS } = experiments;
   const WEIGHTS = [0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
   const RATES = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
-  const SCALES = { weight: WEIGHTS, expert: RATES, manager: RATES };
-  const SPEEDS = { slow: 1, normal: 5, fast: 20 }; // steps a frame
+  const BOOK = { kind: "specialise", experts: 2, degree: 2, weight: 0, manager: 0.02, expert: 0.05, seed: 1 };
+  const SPEEDS = { slow: 60, normal: 300, fast: 1200 }; // steps a second, however many frames that is
   const MOST_POINTS = 400;
   const MOST_STEPS = 20000; // at one go: a forgotten run stops by itself
-  const LOW = [-1.05, -1.1], HIGH = [1.05, 1.3]; // what the plot shows of x and y
-  const GRID = Array.from({ length: 211 }, (_, j) => LOW[0] + j * 0.01);
+  const SEEDS = 20, STEPS = 2400; // of chapter 2's count
   const still = matchMedia("(prefers-reduced-motion: reduce)");
 
-  /* --- Points --- */
+  /* --- The page --- */
 
-  const BOOK = { kind: "specialise", experts: 2, degree: 2, weight: 0, manager: 0.02, expert: 0.05, seed: 1 };
-
-  function scatter(n, seed, draw, law) {
-    const random = mixture.uniform(seed);
-    return Array.from({ length: n }, (_, i) => {
-      const x = draw(i, random);
-      return { x, y: law(x) + 0.03 * mixture.normal(random) };
-    });
-  }
-
-  const parabolas = (x) => 4 * (x < 0 ? x + 0.5 : x - 0.5) ** 2 - 0.5;
-  const clouds = (i, random) => (i % 2 ? 0.7 + 0.3 * random() : -1 + 1.3 * random()); // chapter 2's, gap and all
-  const chapter2 = () => scatter(120, 1, clouds, parabolas);
-  const crowd = () => scatter(40, 2, (_, random) => -1 + 0.1 * random(), parabolas);
-  const lines = (x) => (x < -1 / 3 ? 1.8 * x + 1.1 : x < 1 / 3 ? -2.4 * x : 1.8 * x - 1.1);
-
-  const PRESETS = {
-    parabolas: { name: "two parabolas", points: chapter2, borders: [0], settings: {} },
-    degenerate: { name: "degenerate manager", points: chapter2, borders: [0], settings: { seed: 0 } },
-    pieces: {
-      name: "three pieces",
-      points: () => scatter(120, 3, (_, random) => -1 + 2 * random(), lines),
-      borders: [-1 / 3, 1 / 3],
-      settings: { experts: 3, degree: 1, weight: 0.02, seed: 0 },
+  const CHOICES = {
+    preset: Object.fromEntries(Object.entries(PRESETS).map(([key, { name }]) => [key, name])),
+    kind: {
+      specialise: "specialise: Σ p ℓ",
+      cooperate: "cooperate: (y − Σ p yᵢ)²",
+      likelihood: "likelihood: −ln Σ p e⁻ˡ",
+      "kmeans-x": "K-means split on x",
+      "kmeans-xy": "K-means split on (x, y)",
     },
-    own: {
-      name: "your own points",
-      points: () => [-0.9, -0.65, -0.4, -0.15, 0.15, 0.4, 0.65, 0.9].map((x) => ({ x, y: 0.6 * (x - Math.sign(x)) })),
-      borders: [],
-      settings: { degree: 1, weight: 0.02 },
-    },
+    experts: { 2: "2", 3: "3", 4: "4" },
+    degree: { 1: "a line", 2: "a parabola", 3: "a cubic" },
   };
+  const SCALES = { weight: WEIGHTS, expert: RATES, manager: RATES };
+
+  // The sections of the experiments, which become the text of the card; without JavaScript they stay where they are.
+  const words = Object.fromEntries(
+    Object.keys(EXPERIMENTS).map((key) => [key, document.getElementById(key).closest("section")]),
+  );
+  const titleOf = (key) => words[key].querySelector("h2").firstChild.textContent;
+
+  // No field may be filled in by the browser after Back: what a field shows is what the model has.
+  const option = ([value, text]) => `<option value="${value}">${text}</option>`;
+  const select = (name, text, values) => `
+    <label class="pg-field" data-control="${name}"><span>${text}</span>
+      <select name="${name}" autocomplete="off">${Object.entries(values).map(option).join("")}</select></label>`;
+  const slider = (name, text) => `
+    <label class="pg-field" data-control="${name}"><span>${text} <b data-of="${name}" aria-hidden="true"></b></span>
+      <input type="range" name="${name}" min="0" max="${SCALES[name].length - 1}" autocomplete="off"></label>`;
+  const button = (action, text, more = "") => `<button type="button" data-do="${action}" ${more}>${text}</button>`;
+  const control = (action, text) => button(action, text, `data-control="${action}"`);
+  const number = (name, text) => `<div><dt>${text}</dt><dd data-number="${name}"></dd></div>`;
+
+  root.innerHTML = `
+    <div class="pg-desk">
+      <div class="pg-card">
+        <div class="pg-choice">
+          ${select("experiment", "Experiment", Object.fromEntries(Object.keys(words).map((key) => [key, titleOf(key)])))}
+          ${button("again", "Start over")}
+        </div>
+        <div class="pg-words"></div>
+      </div>
+      <div class="pg-plots">
+        <svg class="pg-main"></svg>
+        <div class="pg-tools" role="group" aria-label="Points">
+          ${button("draw", "Draw with a finger", 'aria-pressed="false"')}
+          ${button("add", "Add point")} ${button("remove", "Remove point")}
+          ${button("clear", "Clear")} ${button("restore", "Restore")}
+        </div>
+        <div class="pg-strip">
+          <div class="pg-title"><span>Gate: whom the manager asks, p<sub>i</sub>(x)</span></div>
+          <svg class="pg-gate" role="img"></svg>
+        </div>
+        <div class="pg-below">
+          <div class="pg-title"><span class="pg-caption"></span> ${button("flip", "", "hidden")}</div>
+          <svg class="pg-loss" role="img"></svg>
+          <ul class="pg-seeds" aria-label="Endings" hidden></ul>
+        </div>
+      </div>
+      <div class="pg-side">
+        <div class="pg-run" role="group" aria-label="Run">
+          ${button("play", "Play")} ${button("step", "Step")} ${button("reset", "Reset")}
+          <span class="pg-steps"><span data-number="step"></span> steps</span>
+        </div>
+        <dl class="pg-numbers">
+          ${number("average", "average’s error")}
+          ${number("alone", "chosen expert’s error")}
+          ${number("expected", '<i class="pg-key pg-expected"></i>expected loss')}
+          ${number("balancing", '<i class="pg-key pg-balancing"></i>balancing term')}
+          ${number("total", '<i class="pg-key pg-total"></i>total')}
+        </dl>
+        <div class="pg-front" role="group" aria-label="Controls of this experiment"></div>
+        <ul class="pg-experts" aria-label="Experts"></ul>
+        <details class="pg-more"><summary>All settings</summary>
+          <div class="pg-rest">
+            ${select("preset", "Points", CHOICES.preset)}
+            ${select("kind", "Objective", CHOICES.kind)}
+            ${select("experts", "Experts", CHOICES.experts)}
+            ${select("degree", "Each expert", CHOICES.degree)}
+            ${slider("weight", "Balancing weight")}
+            ${slider("expert", "Experts’ rate")}
+            ${slider("manager", "Manager’s rate")}
+            <div class="pg-field pg-seed" data-control="seed">
+              <label>Seed <input type="number" name="seed" min="0" max="999" required autocomplete="off"></label>
+              ${button("next", "Next seed")}
+            </div>
+            ${control("twenty", "Run twenty seeds")} ${control("fit", "Exact fit")}
+            ${control("left", "Forty on the left")} ${control("right", "Forty on the right")}
+            ${select("speed", "Speed", { slow: "slow", normal: "normal", fast: "fast" })}
+            ${control("share", "Copy link")}
+          </div>
+        </details>
+        <div class="pg-status" aria-hidden="true"></div>
+      </div>
+    </div>
+    <div class="pg-live" role="status"></div>`;
+
+  const find = (query) => root.querySelector(query);
+  const main = find(".pg-main"), gateSheet = find(".pg-gate"), lossSheet = find(".pg-loss");
+  const sheets = plot.pictures(main, gateSheet, lossSheet);
+  const { dots, where } = sheets;
+  const { signed } = plot;
+  const whole = (n) => n.toLocaleString("en");
+  find(".pg-words").append(...Object.values(words));
+  for (const item of find(".pg-words").querySelectorAll("ol > li")) {
+    item.insertAdjacentHTML("beforeend", '<span class="pg-live"></span>'); // where "done" is said
+  }
 
   /* --- The state --- */
 
-  let preset, settings, points, run, history;
-  let selected = null, spoken = 0, drawn = 0;
+  let experiment, preset, settings, points, run, history;
+  let selected = null, played = 0, fits = 0, counted = null;
+  let done = 0, then, start; // steps of the experiment, and the facts when the last one was done, and at the beginning
 
   const kind = () => settings.kind.split("-")[0]; // kmeans-x and kmeans-xy are one kind to the mathematics
   const training = () => ({
@@ -64,457 +139,484 @@
     rates: { manager: settings.manager, experts: settings.expert },
   });
 
-  function choose(name, changes = {}) {
-    preset = PRESETS[name];
-    settings = { preset: name, ...BOOK, ...preset.settings, ...changes };
+  const presetOf = (key) => EXPERIMENTS[key].settings?.preset ?? "parabolas";
+  const settingsOf = (key, preset) => ({ ...BOOK, ...PRESETS[preset].settings, ...EXPERIMENTS[key].settings, preset });
+
+  /** Sets an experiment up, with what a reader has changed of it. */
+  function load(key, changes = {}, drawn = null) {
+    play(false);
+    stopCounting();
+    experiment = key;
+    settings = { ...settingsOf(key, changes.preset ?? presetOf(key)), ...changes };
+    preset = PRESETS[settings.preset];
     points = preset.points();
-    selected = null;
-    restart();
+    [selected, played, fits, counted, done] = [null, 0, 0, null, 0];
+    begin();
+    for (let i = 0; i < (EXPERIMENTS[key].trained ?? 0); i++) advance();
+    played = 0;
+    if (drawn) points = drawn;
+    layOut();
+    cluster();
+    measure();
+    then = start = facts();
+    tell();
+    report();
   }
 
   /** From the seed's starting weights; the points stay. */
-  function restart() {
+  function begin() {
     run = new mixture.Run({ experts: settings.experts, degree: settings.degree }, settings.seed);
     history = { stride: 1, rows: [] };
     cluster();
     remember();
-    fresh();
   }
 
-  let centres = null;
+  function restart() {
+    begin();
+    people();
+    show();
+    render();
+    report();
+  }
+
+  let centres = [];
   function cluster() {
-    centres = null;
+    centres = [];
     if (kind() !== "kmeans" || !points.length) return;
     const rows = points.map(({ x, y }) => (settings.kind === "kmeans-x" ? [x] : [x, y]));
     const found = mixture.kmeans(rows, settings.experts);
-    points.forEach((point, b) => (point.owner = found.owner[b]));
-    centres = found.centres;
+    points.forEach((point, n) => (point.owner = found.owner[n]));
+    if (settings.kind === "kmeans-xy") return;
+    centres = found.centres.map(([x]) => x);
+    const distance = (x) => (c) => -Math.abs(x - c);
+    for (const place of plot.GRID) place.owner = mixture.most(centres.map(distance(place.x)));
   }
 
-  const losses = () => mixture.objective(run.theta, run.shape, points, training());
-  const owns = (point) => mixture.gateAt(run.theta, run.shape, point, kind());
-  const most = (p) => p.indexOf(Math.max(...p));
-
-  /** The gate over x; null where it is no function of x. */
-  function gate(x) {
-    if (kind() !== "kmeans") return mixture.gate(run.theta, run.shape, x);
-    if (!centres || settings.kind === "kmeans-xy") return null;
-    const distances = centres.map(([c]) => Math.abs(x - c));
-    const nearest = distances.indexOf(Math.min(...distances));
-    return centres.map((_, i) => Number(i === nearest));
-  }
+  const told = (where, weight) => mixture.told(run.theta, run.shape, where, { ...training(), weight });
+  const isSplit = () => settings.kind !== "kmeans-xy"; // is the gate a function of x?
 
   /** Losses on all points, thinned out as the run gets long. */
   function remember() {
     if (!points.length || run.steps % history.stride) return;
-    history.rows.push({ step: run.steps, ...losses() });
-    if (history.rows.length > 300) {
+    const { expected, balancing, total } = told(points, settings.weight);
+    history.rows.push({ step: run.steps, expected, balancing, total });
+    if (history.rows.length > 200) {
       history.stride *= 2;
       history.rows = history.rows.filter(({ step }) => step % history.stride === 0);
     }
   }
 
+  function advance() {
+    run.step(run.batch(points), training());
+    played += 1;
+    remember();
+  }
+
   function train(steps) {
     const end = performance.now() + 25; // a slow phone makes fewer steps, and stays responsive
-    for (let i = 0; i < steps && points.length && performance.now() < end; i++) {
-      run.step(run.batch(points), training());
-      remember();
+    for (let i = 0; i < steps && points.length && performance.now() < end; i++) advance();
+  }
+
+  /** Where the most probable expert changes. */
+  function borders() {
+    if (kind() !== "kmeans") return mixture.borders(run.theta, run.shape);
+    return centres.slice(1).map((c, i) => (c + centres[i]) / 2);
+  }
+
+  /** What the steps of an experiment are judged by, and most of what the page says. */
+  function facts() {
+    const all = told(points, settings.weight), E = settings.experts, n = points.length;
+    let average = 0, alone = 0;
+    points.forEach(({ y }, b) => {
+      let mean = 0;
+      for (let i = 0; i < E; i++) mean += all.p[b * E + i] * all.outputs[b * E + i];
+      average += (y - mean) ** 2 / n;
+      alone += (y - all.outputs[b * E + mixture.most(all.p, b * E, E)]) ** 2 / n;
+    });
+    const places = borders(), { expected, balancing, total } = all;
+    return {
+      all, average, alone, expected, balancing, total, places, points, played, fits, selected,
+      steps: run.steps,
+      settings: { ...settings },
+      shares: Array.from(all.importance, (sum) => (n ? sum / n : 0)),
+      ending: isSplit() ? experiments.ending(places, preset) : null,
+      counted: counted?.endings.length === SEEDS ? counted : null,
+    };
+  }
+
+  /* --- What is shown --- */
+
+  const small = () => root.clientWidth < 600;
+
+  function layOut() {
+    for (const [key, section] of Object.entries(words)) section.hidden = key !== experiment;
+    words[experiment].querySelector("details")?.removeAttribute("open");
+    const nodes = [...root.querySelectorAll("[data-control]:not([data-control='experiment'])")];
+    const wanted = EXPERIMENTS[experiment].controls;
+    const rank = (node) => wanted.indexOf(node.dataset.control);
+    nodes.sort((a, b) => rank(a) - rank(b));
+    find(".pg-front").append(...nodes.filter((node) => rank(node) >= 0));
+    find(".pg-rest").append(...nodes.filter((node) => rank(node) < 0));
+    flip(false);
+    people();
+    show();
+    tick();
+  }
+
+  function people() {
+    sheets.people(settings.experts);
+    find(".pg-experts").innerHTML = Array.from({ length: settings.experts }, (_, i) => `<li class="pg-e${i}">
+      <b><svg viewBox="-5 -5 10 10" aria-hidden="true"><path class="pg-mark" d="${plot.MARKS[i]}"/></svg>Expert ${i + 1}</b>
+      <span class="pg-share"><i></i></span> <span class="pg-percent"></span>
+      <span class="pg-law"></span> <span class="pg-told"></span></li>`).join("");
+  }
+
+  function show() {
+    const fixed = kind() === "kmeans"; // K-means asks neither manager nor balance
+    for (const [name, value] of Object.entries({ ...settings, experiment })) {
+      const field = find(`[name="${name}"]`), scale = SCALES[name];
+      field.value = scale ? scale.indexOf(value) : value;
+      if (!scale) continue;
+      field.setAttribute("aria-valuetext", value);
+      find(`[data-of="${name}"]`).textContent = value;
+      field.disabled = fixed && name !== "expert";
     }
+    find('[data-do="twenty"]').disabled = fixed; // all seeds have one split
   }
-
-  /* --- The page --- */
-
-  const option = ([value, text]) => `<option value="${value}">${text}</option>`;
-  const field = (text, inside) => `<label class="pg-field"><span>${text}</span>${inside}</label>`;
-  const select = (name, text, values) =>
-    field(text, `<select name="${name}">${Object.entries(values).map(option).join("")}</select>`);
-  const slider = (name, text, values) =>
-    field(
-      `${text} <b data-of="${name}" aria-hidden="true"></b>`,
-      `<input type="range" name="${name}" min="0" max="${values.length - 1}">`,
-    );
-  const button = (action, text) => `<button type="button" data-do="${action}">${text}</button>`;
-  const number = (name, text) => `<div><dt>${text}</dt><dd data-number="${name}"></dd></div>`;
-
-  root.innerHTML = `
-    <div class="pg-bar" role="group" aria-label="Run">
-      ${button("play", "Play")} ${button("step", "Step")} ${button("reset", "Reset")}
-      ${select("speed", "Speed", { slow: "slow", normal: "normal", fast: "fast" })}
-      <span class="pg-steps"><span data-number="step"></span> steps</span>
-    </div>
-    <div class="pg-stage">
-      <div class="pg-plots">
-        <svg class="pg-main"></svg>
-        <div class="pg-tools" role="group" aria-label="Points">
-          ${button("add", "Add point")} ${button("remove", "Remove point")}
-          ${button("clear", "Clear")} ${button("restore", "Restore")}
-        </div>
-        <div class="pg-title">Gate: whom the manager asks, p<sub>i</sub>(x)</div>
-        <svg class="pg-gate" role="img"></svg>
-        <div class="pg-status" aria-hidden="true"></div>
-      </div>
-      <div class="pg-controls" role="group" aria-label="Settings">
-        ${select("preset", "Points", Object.fromEntries(Object.entries(PRESETS).map(([key, { name }]) => [key, name])))}
-        ${select("kind", "Objective", {
-          specialise: "specialise: Σ p ℓ",
-          cooperate: "cooperate: (y − Σ p yᵢ)²",
-          likelihood: "likelihood: −ln Σ p e⁻ˡ",
-          "kmeans-x": "K-means split on x",
-          "kmeans-xy": "K-means split on (x, y)",
-        })}
-        ${select("experts", "Experts", { 2: "2", 3: "3", 4: "4" })}
-        ${select("degree", "Each expert", { 1: "a line", 2: "a parabola", 3: "a cubic" })}
-        ${slider("weight", "Balancing weight", WEIGHTS)}
-        ${slider("expert", "Experts’ rate", RATES)}
-        ${slider("manager", "Manager’s rate", RATES)}
-        <div class="pg-field pg-seed">
-          <label>Seed <input type="number" name="seed" min="0" max="999" required></label> ${button("next", "Next seed")}
-        </div>
-      </div>
-    </div>
-    <ul class="pg-experts" aria-label="Experts"></ul>
-    <div class="pg-results">
-      <div>
-        <div class="pg-title">Loss on all points, by step</div>
-        <svg class="pg-loss" role="img"></svg>
-      </div>
-      <dl class="pg-numbers">
-        ${number("expected", '<i class="pg-key pg-expected"></i>expected')}
-        ${number("balancing", '<i class="pg-key pg-balancing"></i>balancing')}
-        ${number("total", '<i class="pg-key pg-total"></i>total')}
-        ${number("blend", "blend’s error")}
-        ${number("alone", "chosen expert’s error")}
-      </dl>
-    </div>
-    <div class="pg-live" role="status"></div>`;
-
-  const find = (query) => root.querySelector(query);
-  const [main, gates, loss] = [".pg-main", ".pg-gate", ".pg-loss"].map(find);
-
-  function set(node, attributes) {
-    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-    return node;
-  }
-  const svg = (name, attributes, parent) =>
-    parent.appendChild(set(document.createElementNS("http://www.w3.org/2000/svg", name), attributes));
-  const text = (words, x, y, parent, anchor = "middle") => {
-    svg("text", { x, y, "text-anchor": anchor }, parent).textContent = words;
-  };
-
-  svg("title", {}, main).textContent = "Points and experts over x";
-  const clip = svg("rect", {}, svg("clipPath", { id: "pg-clip" }, svg("defs", {}, main)));
-  const quiet = (name, more) => svg("g", { class: name, "aria-hidden": "true", ...more }, main);
-  const axes = quiet("pg-axes"), curves = quiet("", { "clip-path": "url(#pg-clip)" });
-  const keys = "Points. Arrow keys move one, Page Up and Page Down go to another, Delete removes it";
-  const dots = svg("g", { role: "application", "aria-label": keys }, main);
-  const badges = quiet("pg-badges");
-
-  /* --- Scales and axes --- */
-
-  const MARGIN = { left: 34, right: 8 };
-  const size = {};
-  const px = (x) => MARGIN.left + ((x - LOW[0]) / (HIGH[0] - LOW[0])) * (size.width - MARGIN.left - MARGIN.right);
-  const py = (y) => 6 + ((HIGH[1] - y) / (HIGH[1] - LOW[1])) * (size.height - 12);
-  const pp = (p) => 4 + (1 - p) * 76;
-  const count = (n) => n.toLocaleString("en");
-  const signed = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
 
   function measure() {
-    size.width = Math.max(260, find(".pg-plots").clientWidth);
-    size.height = Math.round(Math.min(360, Math.max(240, size.width * 0.62)));
-    size.loss = Math.max(240, loss.parentNode.clientWidth);
-    const sheet = (node, width, height) => set(node, { viewBox: `0 0 ${width} ${height}`, height });
-    sheet(main, size.width, size.height);
-    sheet(gates, size.width, 104);
-    sheet(loss, size.loss, 150);
-    const left = px(LOW[0]), right = px(HIGH[0]);
-    set(clip, { x: left, y: 0, width: right - left, height: size.height });
-    axes.replaceChildren();
-    for (const y of [-1, -0.5, 0, 0.5, 1]) {
-      svg("path", { d: `M${left} ${py(y)}H${right}` }, axes);
-      text(signed(y, 1), left - 6, py(y) + 4, axes, "end");
-    }
-    for (const x of preset.borders) {
-      svg("path", { class: "pg-border", d: `M${px(x)} 0V${size.height}` }, axes);
-      text("x′", px(x) + 9, 14, axes);
-    }
+    sheets.measure(preset.borders, small());
     draw();
   }
 
-  /* --- Drawing --- */
-
-  const at = (values) => values.map(([x, y]) => `${x.toFixed(1)} ${y.toFixed(1)}`).join("L");
-
-  /** A band along a curve, as wide as the expert's probability is large. */
-  function band(line, widths) {
-    const sides = line.map(([x, y], j) => {
-      const [a, b] = [line[Math.max(0, j - 1)], line[Math.min(line.length - 1, j + 1)]];
-      const length = Math.hypot(b[0] - a[0], b[1] - a[1]) || 1;
-      const [nx, ny] = [(-(b[1] - a[1]) / length) * (widths[j] / 2), ((b[0] - a[0]) / length) * (widths[j] / 2)];
-      return [[x + nx, y + ny], [x - nx, y - ny]];
-    });
-    return `M${at(sides.map(([a]) => a))}L${at(sides.map(([, b]) => b).reverse())}Z`;
+  /** The pictures; as often as the screen is. */
+  function draw() {
+    const all = told(points, settings.weight);
+    sheets.curvesAndGate({ grid: told(plot.GRID, 0), all, points, selected, split: isSplit() });
+    sheets.pointsOf({ all, points, selected });
   }
 
-  /** The middle of the longest stretch of x on which an expert is the most probable one, or -1. */
-  function territory(leaders, expert) {
-    let best = [0, -1], start = 0;
-    for (let j = 0; j <= leaders.length; j++) {
-      if (leaders[j] === expert) continue;
-      if (j - start > best[0]) best = [j - start, start];
-      start = j + 1;
-    }
-    return best[0] ? best[1] + (best[0] >> 1) : -1;
-  }
-
-  function badge(group, expert, x, y) {
-    const node = svg("g", { class: `pg-e${expert}`, transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` }, group);
-    svg("circle", { r: 9 }, node);
-    text(expert + 1, 0, 4, node);
-  }
-
-  function drawCurves(p) {
-    curves.replaceChildren();
-    badges.replaceChildren();
-    const outputs = GRID.map((x) => mixture.predict(run.theta, run.shape, x));
-    for (let i = 0; i < settings.experts; i++) {
-      const line = outputs.map((y, j) => [px(GRID[j]), Math.max(-2000, Math.min(2000, py(y[i])))]);
-      const own = points.filter((point) => point.owner === i).map((point) => point.x);
-      const [first, last] = [Math.min(...own), Math.max(...own)];
-      const widths = GRID.map((x, j) => 10 * (p ? p[j][i] : x >= first && x <= last ? 0.5 : 0));
-      svg("path", { class: `pg-band pg-e${i}`, d: band(line, widths) }, curves);
-      svg("path", { class: `pg-line pg-e${i}`, d: `M${at(line)}` }, curves);
-      const middle = p ? territory(p.map(most), i) : GRID.findIndex((x) => x >= (first + last) / 2);
-      if (middle >= 0) badge(badges, i, line[middle][0], Math.max(12, Math.min(size.height - 12, line[middle][1])));
-    }
-    if (!p) return;
-    const blend = outputs.map((y, j) => [px(GRID[j]), py(y.reduce((sum, yi, i) => sum + yi * p[j][i], 0))]);
-    svg("path", { class: "pg-blend", d: `M${at(blend)}` }, curves);
-  }
-
-  function drawGate(p) {
-    gates.replaceChildren();
-    const floor = GRID.map(() => 0);
-    for (let i = 0; p && i < settings.experts; i++) {
-      const low = floor.map((f, j) => [px(GRID[j]), pp(f)]);
-      p.forEach((pj, j) => (floor[j] += pj[i]));
-      const high = floor.map((f, j) => [px(GRID[j]), pp(f)]);
-      svg("path", { class: `pg-area pg-e${i}`, d: `M${at(low)}L${at(high.reverse())}Z` }, gates);
-    }
-    for (const { x, owner } of p ? [] : points) {
-      const d = `M${px(x).toFixed(1)} ${10 + (owner * 68) / settings.experts}v${56 / settings.experts}`;
-      svg("path", { class: `pg-tick pg-e${owner}`, d }, gates);
-    }
-    const axes = svg("g", { class: "pg-axes" }, gates), badges = svg("g", { class: "pg-badges" }, gates);
-    for (const f of p ? [0, 0.5, 1] : []) text(f, MARGIN.left - 6, pp(f) + 4, axes, "end");
-    for (const x of [-1, -0.5, 0, 0.5, 1]) text(signed(x, 1), px(x), 98, axes);
-    for (const x of preset.borders) svg("path", { class: "pg-border", d: `M${px(x)} ${pp(1)}V${pp(0)}` }, axes);
-    for (let i = 0; p && i < settings.experts; i++) {
-      const j = territory(p.map(most), i);
-      const below = j < 0 ? 0 : p[j].slice(0, i).reduce((a, b) => a + b, 0);
-      if (j >= 0) badge(badges, i, px(GRID[j]), pp(below + p[j][i] / 2));
-    }
-  }
-
-  // A circle, a square, a triangle, a diamond: which expert, also without colour.
-  const MARKS = ["M-3.5 0a3.5 3.5 0 1 1 7 0a3.5 3.5 0 1 1-7 0Z", "M-3.2-3.2h6.4v6.4h-6.4Z", "M0-4.2L4 3.2h-8Z", "M0-4.6L4.6 0L0 4.6L-4.6 0Z"];
-  const reach = matchMedia("(pointer: coarse)").matches ? 13 : 8;
-
-  function drawPoints() {
-    while (dots.childElementCount > points.length) dots.lastChild.remove();
-    while (dots.childElementCount < points.length) {
-      const node = svg("g", { role: "button", "aria-roledescription": "point" }, dots);
-      svg("circle", { class: "pg-hit", r: reach }, node);
-      svg("path", { class: "pg-mark" }, node);
-    }
-    const stop = points.includes(selected) ? selected : points[0];
-    points.forEach((point, b) => {
-      const node = dots.children[b], expert = most(owns(point));
-      const look = [px(point.x), py(point.y), expert, point === selected, point === stop].join();
-      if (node.look === look) return; // most points do not change from frame to frame
-      node.look = look;
-      set(node, {
-        class: `pg-point pg-e${expert}${point === selected ? " pg-selected" : ""}`,
-        transform: `translate(${px(point.x).toFixed(1)} ${py(point.y).toFixed(1)})`,
-        tabindex: point === stop ? 0 : -1,
-        "aria-label": `${where(point)}, expert ${expert + 1}`,
-      });
-      node.lastChild.setAttribute("d", MARKS[expert]);
-    });
-  }
-
-  function drawLoss(now) {
-    const rows = [...history.rows, { step: run.steps, ...now }];
-    const end = Math.max(200, 1.05 * run.steps);
-    const lx = (step) => 48 + (step / end) * (size.loss - 56);
-    const ly = (value) => 8 + ((1 - Math.log10(Math.min(10, Math.max(1e-4, value)))) / 5) * 116;
-    loss.replaceChildren();
-    const axes = svg("g", { class: "pg-axes" }, loss);
-    for (const value of [10, 1, 0.1, 0.01, 0.001, 0.0001]) {
-      svg("path", { d: `M48 ${ly(value)}H${size.loss - 8}` }, axes);
-      text(value, 43, ly(value) + 4, axes, "end");
-    }
-    text(0, 48, 144, axes);
-    if (run.steps) text(count(run.steps), Math.max(80, lx(run.steps)), 144, axes);
-    for (const part of now ? ["total", "expected", "balancing"] : []) {
-      svg("path", { class: `pg-${part}`, d: `M${at(rows.map((row) => [lx(row.step), ly(row[part])]))}` }, loss);
-    }
-  }
-
-  function law(expert) {
-    const fixed = mixture.predict(run.theta, run.shape, 0)[expert];
-    const weights = run.theta.subarray(run.theta.length - settings.experts * (settings.degree + 1));
-    const terms = Array.from({ length: settings.degree }, (_, k) => {
-      const w = weights[expert * settings.degree + k];
+  function lawOf(expert) {
+    const { experts, degree } = run.shape;
+    const weights = run.theta.subarray(run.theta.length - experts * (degree + 1));
+    const terms = Array.from({ length: degree }, (_, k) => {
+      const w = weights[expert * degree + k];
       return ` ${w < 0 ? "−" : "+"} ${Math.abs(w).toFixed(2)} x${["", "²", "³"][k]}`;
     });
-    return `y = ${signed(fixed)}${terms.join("")}`;
+    return `y = ${signed(weights[experts * degree + expert])}${terms.join("")}`;
   }
 
-  function share() {
-    const sums = new Array(settings.experts).fill(0);
-    for (const point of points) owns(point).forEach((p, i) => (sums[i] += p / points.length));
-    return sums;
-  }
+  const write = (node, words) => {
+    if (node.textContent !== words) node.textContent = words;
+  };
 
-  function drawNumbers(now) {
-    const rows = share().map((value, i) => `<li class="pg-e${i}">
-      <b><svg viewBox="-5 -5 10 10" aria-hidden="true"><path class="pg-mark" d="${MARKS[i]}"/></svg>Expert ${i + 1}</b>
-      <span class="pg-share"><i style="width: ${100 * value}%"></i></span>
-      <span class="pg-percent">${Math.round(100 * value)} % of the points</span><span>${law(i)}</span></li>`);
-    find(".pg-experts").innerHTML = rows.join("");
-    const numbers = { step: count(run.steps) };
-    if (now) {
-      for (const part of ["expected", "balancing", "total"]) numbers[part] = now[part].toFixed(4);
-      let [blend, alone] = [0, 0];
-      for (const point of points) {
-        const p = owns(point), outputs = mixture.predict(run.theta, run.shape, point.x);
-        blend += (point.y - outputs.reduce((sum, y, i) => sum + p[i] * y, 0)) ** 2 / points.length;
-        alone += (point.y - outputs[most(p)]) ** 2 / points.length;
-      }
-      Object.assign(numbers, { blend: blend.toFixed(4), alone: alone.toFixed(4) });
+  /** All that is read: numbers, words, the loss, and which steps are done. Not more often than one can read. */
+  let spoken = 0, read = 0;
+  function tell() {
+    const now = facts(), E = settings.experts, chosen = points.indexOf(selected);
+    read = performance.now();
+    write(find('[data-number="step"]'), whole(run.steps));
+    for (const name of ["average", "alone", "expected", "balancing", "total"]) {
+      write(find(`[data-number="${name}"]`), points.length ? now[name].toFixed(4) : "–");
     }
-    for (const node of root.querySelectorAll("[data-number]")) node.textContent = numbers[node.dataset.number] ?? "–";
+    [...find(".pg-experts").children].forEach((node, i) => {
+      node.querySelector(".pg-share i").style.width = `${100 * now.shares[i]}%`;
+      write(node.querySelector(".pg-percent"), `${Math.round(100 * now.shares[i])} % of the points`);
+      write(node.querySelector(".pg-law"), lawOf(i));
+      const at = chosen * E + i, { p, outputs, dOutput, dLogit } = now.all;
+      const loss = chosen < 0 ? 0 : (selected.y - outputs[at]) ** 2;
+      const arrows = `p ${p[at]?.toFixed(2)}, ℓ ${loss.toFixed(3)}: curve ${signed(-dOutput[at])}, logit ${signed(-dLogit[at], 3)}`;
+      write(node.querySelector(".pg-told"), chosen < 0 ? "" : arrows);
+    });
+    sheets.lossOf(points.length ? [...history.rows, { ...now, step: run.steps }] : [], run.steps);
+    write(find(".pg-status"), describe(now));
+    judge(now);
+    if (points.length && !Number.isFinite(now.total)) play(false);
   }
 
-  function draw() {
-    const p = gate(0) && GRID.map(gate);
-    const now = points.length ? losses() : null;
-    drawCurves(p);
-    drawPoints();
-    drawGate(p);
-    drawLoss(now);
-    drawNumbers(now);
-    find(".pg-status").textContent = describe(p, now);
-    drawn = performance.now();
-    if (now && !Number.isFinite(now.total)) play(false);
+  function render() {
+    draw();
+    tell();
+  }
+
+  /** Ticks off the steps of the experiment, one after the other. */
+  function judge(now) {
+    const { steps } = EXPERIMENTS[experiment], before = done;
+    while (points.length && done < steps.length && steps[done](now, then, start)) {
+      done += 1;
+      then = now;
+    }
+    if (done === before) return;
+    tick();
+    say(`Step ${done} of ${steps.length} done.${done === steps.length ? " Now read the answer." : ""}`);
+  }
+
+  function tick() {
+    const items = [...words[experiment].querySelectorAll("ol > li")];
+    items.forEach((item, i) => {
+      item.classList.toggle("pg-done", i < done);
+      item.classList.toggle("pg-current", i === done);
+      write(item.lastChild, i < done ? " (done)" : "");
+    });
+    words[experiment].classList.toggle("pg-finished", items.length > 0 && done === items.length);
   }
 
   /* --- What is said --- */
 
-  const where = ({ x, y }) => `x ${signed(x)}, y ${signed(y)}`;
-
   function say(words) {
     spoken = performance.now();
-    find(".pg-live").textContent = words;
+    write(find(".pg-desk + .pg-live"), words);
   }
 
-  /** The state in a few sentences: what the plots show, in words. */
-  function describe(p, now) {
-    if (!now) return "There are no points. Add some, or press Restore.";
-    if (!Number.isFinite(now.total)) return "The weights have run away. Choose smaller learning rates and press Reset.";
-    const parts = [];
-    (p || []).map(most).forEach((leader, j, leaders) => {
-      const border = j + 1 < leaders.length ? ` up to x = ${signed(GRID[j] + 0.005)}` : "";
-      if (leader !== leaders[j + 1]) parts.push(`expert ${leader + 1}${border}`);
-    });
-    const split = p ? `Most probable: ${parts.join(", then ")}.` : "The split depends on y too, so it is no function of x.";
-    const winner = share().findIndex((value) => value > 0.95);
+  /** The state in a few sentences: what the pictures show, in words. */
+  function describe({ total, places, shares, ending }) {
+    if (!points.length) return "There are no points. Add some, or press Restore.";
+    if (!Number.isFinite(total)) return "The weights have run away. Choose smaller learning rates and press Reset.";
+    let split = "The split depends on y too, so it is no function of x.";
+    if (isSplit()) {
+      const edges = [-1, ...places, 1];
+      const middles = edges.slice(1).map((edge, i) => ({ x: (edge + edges[i]) / 2, y: 0, owner: i }));
+      const { p } = told(middles, 0), E = settings.experts;
+      const parts = middles.map((_, i) => {
+        const upTo = i < places.length ? ` up to x = ${signed(places[i])}` : "";
+        return `expert ${mixture.most(p, i * E, E) + 1}${upTo}`;
+      });
+      split = `Most probable: ${parts.join(", then ")}.`;
+      if (kind() !== "kmeans" && preset.borders.length && run.steps >= 500) split += ` By chapter 2’s rule: ${ending}.`;
+    }
+    const winner = shares.findIndex((share) => share > 0.95);
     const alone = winner < 0 ? "" : ` Expert ${winner + 1} has taken everything: the manager is degenerate.`;
-    return `After ${count(run.steps)} step${run.steps === 1 ? "" : "s"} the loss is ${now.total.toFixed(4)}. ${split}${alone}`;
+    return `After ${whole(run.steps)} step${run.steps === 1 ? "" : "s"} the loss is ${total.toFixed(4)}. ${split}${alone}`;
   }
 
   function report() {
     const words = find(".pg-status").textContent;
     say(words);
-    gates.setAttribute("aria-label", `Gate probabilities over x. ${words}`);
-    loss.setAttribute("aria-label", `Losses over ${run.steps} steps, on a logarithmic scale; the values stand beside it`);
+    gateSheet.setAttribute("aria-label", `Gate probabilities over x. ${words}`);
+    lossSheet.setAttribute("aria-label", `Losses over ${run.steps} steps, on a logarithmic scale; the last values are beside it`);
   }
 
   /* --- Playing --- */
 
   let playing = 0, end = 0; // the frame that is due, and the step at which it is enough
+  let before = 0, owed = 0, drawn = 0; // when the last frame was, what part of a step it left, and when it was drawn
 
-  function frame() {
-    train(SPEEDS[find('[name="speed"]').value]);
+  function frame(time) {
+    owed += Math.min(0.1, (time - before) / 1000) * SPEEDS[find('[name="speed"]').value];
+    before = time;
+    train(Math.floor(owed));
+    owed %= 1;
     playing = requestAnimationFrame(frame);
-    if (!still.matches || performance.now() - drawn > 700) draw();
+    if (!still.matches || time - drawn > 700) {
+      drawn = time;
+      draw();
+      if (still.matches || performance.now() - read > 120) tell();
+    }
     if (performance.now() - spoken > 12000) report();
     if (run.steps >= end || !points.length) play(false);
   }
 
   function play(on) {
     cancelAnimationFrame(playing);
-    end = run.steps + MOST_STEPS;
+    end = run ? run.steps + MOST_STEPS : 0;
+    [before, owed] = [performance.now(), 0];
     playing = on && points.length ? requestAnimationFrame(frame) : 0;
     const control = find('[data-do="play"]'), name = playing ? "Pause" : "Play";
     if (control.textContent === name) return;
     control.textContent = name;
-    draw();
+    render();
     if (!playing) report();
   }
 
-  function show() {
-    for (const [name, value] of Object.entries(settings)) {
-      const field = find(`[name="${name}"]`), scale = SCALES[name];
-      field.value = scale ? scale.indexOf(value) : value;
-      if (!scale) continue;
-      field.setAttribute("aria-valuetext", value);
-      find(`[data-of="${name}"]`).textContent = value;
-      field.disabled = kind() === "kmeans" && name !== "expert"; // K-means asks neither manager nor balance
-    }
+  /* --- Twenty seeds --- */
+
+  let counting = 0; // the frame in which it goes on
+
+  function stopCounting() {
+    cancelAnimationFrame(counting);
+    counting = 0;
+    find('[data-do="twenty"]').textContent = "Run twenty seeds";
   }
 
-  function fresh() {
-    show();
-    measure();
-    report();
+  /** Runs that differ only in their seed, a slice of a frame at a time, so that the page stays usable. */
+  function countEndings() {
+    const chosen = training(), here = points.map((point) => ({ ...point })), shape = { ...run.shape }, rule = preset;
+    const about = `balancing weight ${settings.weight}`;
+    let next = new mixture.Run(shape, 0);
+    counted = { weight: settings.weight, endings: [], about };
+    find('[data-do="twenty"]').textContent = "Stop";
+    flip(true);
+    const slice = () => {
+      const until = performance.now() + 12;
+      while (performance.now() < until && counted.endings.length < SEEDS) {
+        next.step(next.batch(here), chosen);
+        if (next.steps < STEPS) continue;
+        counted.endings.push(experiments.ending(mixture.borders(next.theta, shape), rule));
+        next = new mixture.Run(shape, counted.endings.length);
+        showEndings();
+      }
+      counting = counted.endings.length < SEEDS ? requestAnimationFrame(slice) : 0;
+      if (counting) return;
+      stopCounting();
+      tell();
+      say(`Twenty seeds, ${about}: ${tally().map(({ name, seeds }) => `${seeds.length} ${name}`).join(", ")}.`);
+    };
+    counting = requestAnimationFrame(slice);
   }
+
+  const tally = () =>
+    ENDINGS.map((name) => ({ name, seeds: counted.endings.flatMap((found, seed) => (found === name ? [seed] : [])) }));
+
+  function showEndings() {
+    const square = (seed) => `<button type="button" data-seed="${seed}" aria-label="seed ${seed}">${seed}</button>`;
+    find(".pg-seeds").innerHTML = tally()
+      .map(({ name, seeds }) => `<li><span>${name}</span> <b>${seeds.length}</b> <span>${seeds.map(square).join("")}</span></li>`)
+      .join("");
+    caption();
+  }
+
+  /** Below the gate there is room for the loss of this run or for the endings of twenty. */
+  function flip(toSeeds) {
+    find(".pg-seeds").hidden = !toSeeds;
+    find(".pg-loss").style.display = toSeeds ? "none" : "";
+    if (toSeeds) showEndings();
+    caption();
+  }
+
+  function caption() {
+    const seeds = !find(".pg-seeds").hidden, control = find('[data-do="flip"]');
+    const of = counted && `${counted.endings.length} of ${SEEDS} seeds, ${whole(STEPS)} steps each, ${counted.about}`;
+    write(find(".pg-caption"), seeds ? of : "Loss on all points, by step");
+    write(control, seeds ? "Show the loss" : "Show the seeds");
+    control.hidden = !counted;
+  }
+
+  /* --- The address --- */
+
+  const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+  /** Four characters a point: two for the thousandths of x, two for those of y. */
+  const encode = (points) =>
+    points.map(({ x, y }) => [x - LOW[0], y - LOW[1]].map((value) => {
+      const n = Math.round(1000 * value);
+      return DIGITS[n >> 6] + DIGITS[n & 63];
+    }).join("")).join("");
+
+  function decode(text) {
+    if (!/^([\w-]{4})*$/.test(text)) return null;
+    const value = (at) => (64 * DIGITS.indexOf(text[at]) + DIGITS.indexOf(text[at + 1])) / 1000;
+    return Array.from({ length: Math.min(MOST_POINTS, text.length / 4) }, (_, n) =>
+      experiments.point(LOW[0] + value(4 * n), LOW[1] + value(4 * n + 2)),
+    );
+  }
+
+  function address() {
+    const usual = settingsOf(experiment, settings.preset), changed = new URLSearchParams();
+    if (settings.preset !== presetOf(experiment)) changed.set("preset", settings.preset);
+    for (const [name, value] of Object.entries(settings)) if (value !== usual[name]) changed.set(name, value);
+    const drawn = encode(points);
+    if (drawn !== encode(preset.points())) changed.set("points", drawn);
+    return `#${[experiment, ...(changed.size ? [changed] : [])].join("&")}`;
+  }
+
+  let due = 0;
+  function keep() {
+    clearTimeout(due);
+    due = setTimeout(keepNow, 250);
+  }
+  function keepNow() {
+    clearTimeout(due);
+    if (location.hash !== address()) window.history.replaceState(null, "", address());
+  }
+
+  /** What the address says, as far as it makes sense; null where it names no experiment. */
+  function fromAddress() {
+    const [name, ...rest] = decodeURI(location.hash.slice(1)).split("&");
+    const key = Object.keys(words).find((key) => key === name || words[key].id === name);
+    if (!key) return null;
+    const changes = {}, given = new URLSearchParams(rest.join("&"));
+    for (const [name, text] of given) {
+      const value = name in BOOK && name !== "kind" ? Number(text) : text;
+      const known = SCALES[name]?.includes(value) || (CHOICES[name] && Object.hasOwn(CHOICES[name], text));
+      if (known || (name === "seed" && Number.isInteger(value) && value >= 0 && value <= 999)) changes[name] = value;
+    }
+    return [key, changes, given.has("points") ? decode(given.get("points")) : null];
+  }
+
+  function arrive() {
+    clearTimeout(due);
+    load(...(fromAddress() ?? ["arrows"]));
+    const { top } = root.getBoundingClientRect();
+    if (fromAddress() && (top < 0 || top > innerHeight / 4)) root.scrollIntoView({ block: "start" });
+  }
+  addEventListener("hashchange", arrive);
+
+  /* --- Controls --- */
 
   root.addEventListener("input", ({ target }) => {
     const { name, value } = target;
     if (name === "speed" || !name) return;
-    if (name === "preset") {
-      play(false);
-      choose(value);
+    if (name === "experiment") {
+      location.hash = value; // a new page of the history: Back leads to the experiment before
+    } else if (name === "preset") {
+      load(experiment, { preset: value });
+      keep();
     } else if (SCALES[name]) {
       settings[name] = SCALES[name][value]; // it takes effect while the run goes on
       show();
-      draw();
+      render();
+      keep();
     } else if (target.checkValidity()) {
       settings[name] = name === "kind" ? value : Math.floor(Number(value));
       restart();
+      keep();
     }
   });
+
+  const sow = (from) => {
+    points = [...points, ...experiments.crowd(from)].slice(0, MOST_POINTS);
+    moved();
+    report();
+  };
 
   const ACTIONS = {
     play: () => play(!playing),
     step() {
       play(false);
       train(1);
-      draw();
+      render();
       report();
     },
     reset() {
       play(false);
       restart();
     },
-    next() {
-      settings.seed = (settings.seed + 1) % 1000;
-      restart();
+    again() {
+      load(experiment);
+      keepNow();
     },
+    next: () => seed((settings.seed + 1) % 1000),
+    fit() {
+      mixture.exactFit(run.theta, run.shape, points, training());
+      fits += 1;
+      render();
+      report();
+    },
+    twenty() {
+      if (counting) return stopCounting();
+      play(false);
+      if (points.length) countEndings();
+    },
+    flip: () => flip(find(".pg-seeds").hidden),
+    left: () => sow(-1),
+    right: () => sow(0.9),
     add: () => focus(insert(2 * Math.random() - 1, 0.5 * Math.random())),
     remove: () => remove(selected ?? points.at(-1)),
+    draw(control) {
+      const on = control.getAttribute("aria-pressed") !== "true";
+      control.setAttribute("aria-pressed", on);
+      main.classList.toggle("pg-drawing", on);
+    },
     clear() {
       play(false);
       points = [];
@@ -528,24 +630,50 @@
       moved();
       report();
     },
+    async share(control) {
+      keepNow();
+      const copied = await navigator.clipboard?.writeText(location.href).then(() => true, () => false);
+      control.textContent = copied ? "Copied" : "It’s in the address bar";
+      say(copied ? "The link is copied." : "The link is in the address bar.");
+      setTimeout(() => (control.textContent = "Copy link"), 3000);
+    },
   };
-  root.addEventListener("click", ({ target }) => ACTIONS[target.dataset.do]?.());
+
+  function seed(value) {
+    settings.seed = value;
+    restart();
+    keep();
+  }
+
+  root.addEventListener("click", ({ target }) => {
+    if (target.dataset.seed) seed(Number(target.dataset.seed));
+    else ACTIONS[target.dataset.do]?.(target);
+  });
 
   /* --- Points under the reader's hand --- */
 
-  const within = (value, d) => Math.min(HIGH[d] - 0.05, Math.max(LOW[d] + 0.05, value));
+  const within = (x, y) => experiments.point(
+    Math.min(HIGH[0] - 0.05, Math.max(LOW[0] + 0.05, x)),
+    Math.min(HIGH[1] - 0.05, Math.max(LOW[1] + 0.05, y)),
+  );
   const nodeOf = (point) => dots.children[points.indexOf(point)];
   const pointOf = (node) => points[[...dots.children].indexOf(node?.closest(".pg-point"))];
 
   function moved() {
     cluster();
-    if (!playing) draw();
-    else drawPoints();
+    if (!playing) render();
+    keep();
+  }
+
+  function moveTo(point, x, y) {
+    const { owner } = point;
+    Object.assign(point, within(x, y), { owner });
+    moved();
   }
 
   function insert(x, y) {
     if (points.length >= MOST_POINTS) return say(`${MOST_POINTS} points are as many as fit. Remove some first.`);
-    const point = { x: within(x, 0), y: within(y, 1), owner: 0 };
+    const point = within(x, y);
     points.push(point);
     selected = point;
     moved();
@@ -555,15 +683,15 @@
   function focus(point) {
     if (!point) return;
     selected = point;
-    drawPoints();
+    if (!playing || nodeOf(point) === undefined) render();
     nodeOf(point).focus({ preventScroll: true });
   }
 
   function remove(point) {
-    const b = points.indexOf(point);
-    if (b < 0) return;
+    const n = points.indexOf(point);
+    if (n < 0) return;
     const focused = dots.contains(document.activeElement);
-    points.splice(b, 1);
+    points.splice(n, 1);
     selected = points.length ? [...points].sort((a, c) => Math.abs(a.x - point.x) - Math.abs(c.x - point.x))[0] : null;
     moved();
     say(`Removed the point at ${where(point)}; ${points.length} are left.`);
@@ -573,7 +701,8 @@
   const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
   let rest = 0;
 
-  dots.addEventListener("keydown", (event) => {
+  // Listened to on the page: a listener for focus would make the group of points itself a stop of the Tab key.
+  root.addEventListener("keydown", (event) => {
     const point = pointOf(event.target);
     if (!point || event.ctrlKey || event.metaKey || event.altKey) return;
     const sorted = [...points].sort((a, b) => a.x - b.x);
@@ -581,9 +710,7 @@
     const next = { PageDown: rank + 1, PageUp: rank - 1, Home: 0, End: sorted.length - 1 }[event.key];
     if (KEYS[event.key]) {
       const step = event.shiftKey ? 0.1 : 0.02;
-      point.x = within(point.x + step * KEYS[event.key][0], 0);
-      point.y = within(point.y + step * KEYS[event.key][1], 1);
-      moved();
+      moveTo(point, point.x + step * KEYS[event.key][0], point.y + step * KEYS[event.key][1]);
       clearTimeout(rest); // said once it rests, not at every press
       rest = setTimeout(() => say(`Point at ${where(point)}.`), 600);
     } else if (next !== undefined) focus(sorted[next]);
@@ -591,24 +718,27 @@
     else return;
     event.preventDefault();
   });
-  dots.addEventListener("focusin", ({ target }) => {
-    selected = pointOf(target) ?? selected;
-    drawPoints();
+  root.addEventListener("focusin", ({ target }) => {
+    const point = pointOf(target);
+    if (!point || point === selected) return;
+    selected = point;
+    render();
   });
 
-  /** Where a pointer is, in x and y of the plot. */
+  /** Where a pointer is, in x and y of the picture. */
   function under(event) {
     const box = main.getBoundingClientRect();
     const sx = event.clientX - box.left, sy = event.clientY - box.top;
     const back = (value, f) => (value - f(0)) / (f(1) - f(0)); // both scales are straight lines
-    return { x: back(sx, px), y: back(sy, py), sx, sy };
+    return { x: back(sx, sheets.px), y: back(sy, sheets.py), sx, sy };
   }
 
   let held = null; // {point} that is dragged, {brush} where the last one was painted, or a {tap} of a finger
   main.addEventListener("pointerdown", (event) => {
     if (event.button) return;
-    const point = pointOf(event.target), { x, y, sx, sy } = under(event);
-    if (!point && event.pointerType === "touch") {
+    const drawing = main.classList.contains("pg-drawing");
+    const point = drawing ? undefined : pointOf(event.target), { x, y, sx, sy } = under(event);
+    if (!point && !drawing && event.pointerType === "touch") {
       held = { tap: [sx, sy] }; // or the page is about to be scrolled
       return;
     }
@@ -619,13 +749,13 @@
   });
   main.addEventListener("pointermove", (event) => {
     const { x, y, sx, sy } = under(event);
-    if (held?.point) {
-      Object.assign(held.point, { x: within(x, 0), y: within(y, 1) });
-      moved();
-    } else if (held?.brush && Math.hypot(sx - held.brush[0], sy - held.brush[1]) > 12) {
-      held.brush = [sx, sy];
-      insert(x, y);
-    }
+    if (held?.point) return moveTo(held.point, x, y);
+    if (!held?.brush) return;
+    // A fast hand is seen seldom: there is a point every nine pixels all the same.
+    const [fromX, fromY] = held.brush, stops = Math.floor(Math.hypot(sx - fromX, sy - fromY) / 9);
+    const [from, step] = [under({ clientX: event.clientX - sx + fromX, clientY: event.clientY - sy + fromY }), 1 / stops];
+    for (let i = 1; i <= stops; i++) insert(from.x + i * step * (x - from.x), from.y + i * step * (y - from.y));
+    if (stops) held.brush = [sx, sy];
   });
   main.addEventListener("pointerup", (event) => {
     const { x, y, sx, sy } = under(event);
@@ -633,29 +763,12 @@
     held = null;
   });
   main.addEventListener("pointercancel", () => (held = null));
-  dots.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false }); // a finger on a point drags it
-
-  /* --- The experiments in the text --- */
-
-  for (const control of document.querySelectorAll("[data-playground]")) {
-    control.hidden = false;
-    control.addEventListener("click", () => {
-      const { preset: name, trained = 0, crowd: more, ...changes } = JSON.parse(control.dataset.playground);
-      play(false);
-      if (name) choose(name, changes);
-      if (more) points = [...points, ...crowd()].slice(0, MOST_POINTS);
-      cluster();
-      for (let i = 0; i < trained; i++) {
-        run.step(run.batch(points), training());
-        remember();
-      }
-      fresh();
-      root.scrollIntoView({ behavior: still.matches ? "auto" : "smooth", block: "start" });
-      find('[data-do="play"]').focus({ preventScroll: true });
-    });
-  }
+  // A finger on a point drags it, and one that draws does not scroll.
+  main.addEventListener("touchstart", (event) => {
+    if (pointOf(event.target) || main.classList.contains("pg-drawing")) event.preventDefault();
+  }, { passive: false });
 
   find('[name="speed"]').value = "normal";
-  choose("parabolas");
-  new ResizeObserver(() => requestAnimationFrame(measure)).observe(find(".pg-plots"));
+  arrive();
+  new ResizeObserver(() => requestAnimationFrame(measure)).observe(root);
 })();

@@ -84,7 +84,7 @@ const experiments = (() => {
       steps: [
         (now) => now.points.some(otherEnd),
         played(600),
-        (now) => now.points.filter(otherEnd).length >= 15 && now.places.length === 1 && now.places[0] < -0.06,
+        (now) => now.points.filter(otherEnd).length >= 12 && now.places.length === 1 && now.places[0] < -0.06,
       ],
     },
     seeds: {
@@ -107,7 +107,7 @@ const experiments = (() => {
     crowd: {
       settings: { kind: "kmeans-x" },
       trained: 2400,
-      controls: ["left", "right", "kind"],
+      controls: ["left", "right"],
       steps: [
         (now, _, start) => now.places[0] < start.places[0] - 0.03,
         played(1000),

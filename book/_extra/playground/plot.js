@@ -71,7 +71,7 @@ const plot = (() => {
 
     function measure(borders, small) {
       size.width = Math.max(260, main.clientWidth);
-      const high = innerHeight * (small ? 0.235 : 0.42);
+      const high = innerHeight * (small ? 0.22 : 0.42);
       size.height = Math.round(Math.max(170, Math.min(420, high, 0.85 * size.width)));
       size.strip = small ? 46 : 84;
       size.loss = small ? 72 : 116;

@@ -63,7 +63,6 @@
       <div class="pg-plots">
         <svg class="pg-main"></svg>
         <div class="pg-tools" role="group" aria-label="Points">
-          ${button("draw", "Draw with a finger", 'aria-pressed="false"')}
           ${button("add", "Add point")} ${button("remove", "Remove point")}
           ${button("clear", "Clear")} ${button("restore", "Restore")}
         </div>
@@ -80,6 +79,7 @@
       <div class="pg-side">
         <div class="pg-run" role="group" aria-label="Run">
           ${button("play", "Play")} ${button("step", "Step")} ${button("reset", "Reset")}
+          ${button("draw", "Draw", 'aria-pressed="false" title="Draw points with a finger"')}
           <span class="pg-steps"><span data-number="step"></span> steps</span>
         </div>
         <dl class="pg-numbers">
@@ -311,7 +311,7 @@
   };
 
   /** All that is read: numbers, words, the loss, and which steps are done. Not more often than one can read. */
-  let spoken = 0, read = 0;
+  let read = 0;
   function tell() {
     const now = facts(), E = settings.experts, chosen = points.indexOf(selected);
     read = performance.now();
@@ -348,7 +348,8 @@
     }
     if (done === before) return;
     tick();
-    say(`Step ${done} of ${steps.length} done.${done === steps.length ? " Now read the answer." : ""}`);
+    news = `Step ${done} of ${steps.length} done.${done === steps.length ? " Now read the answer." : ""}`;
+    say(news);
   }
 
   function tick() {
@@ -362,6 +363,8 @@
   }
 
   /* --- What is said --- */
+
+  let spoken = 0, news = ""; // when something was said last, and the last step that was done
 
   function say(words) {
     spoken = performance.now();
@@ -391,7 +394,8 @@
 
   function report() {
     const words = find(".pg-status").textContent;
-    say(words);
+    say(performance.now() - spoken < 500 ? `${news} ${words}` : words); // a step just done is not talked over
+    news = "";
     gateSheet.setAttribute("aria-label", `Gate probabilities over x. ${words}`);
     lossSheet.setAttribute("aria-label", `Losses over ${run.steps} steps, on a logarithmic scale; the last values are beside it`);
   }
@@ -443,7 +447,8 @@
     const chosen = training(), here = points.map((point) => ({ ...point })), shape = { ...run.shape }, rule = preset;
     const about = `balancing weight ${settings.weight}`;
     let next = new mixture.Run(shape, 0);
-    counted = { weight: settings.weight, endings: [], about };
+    const last = counted?.endings.length === SEEDS ? tally().map(({ seeds }) => seeds.length) : null;
+    counted = { weight: settings.weight, endings: [], about, last };
     find('[data-do="twenty"]').textContent = "Stop";
     flip(true);
     const slice = () => {
@@ -470,7 +475,8 @@
   function showEndings() {
     const square = (seed) => `<button type="button" data-seed="${seed}" aria-label="seed ${seed}">${seed}</button>`;
     find(".pg-seeds").innerHTML = tally()
-      .map(({ name, seeds }) => `<li><span>${name}</span> <b>${seeds.length}</b> <span>${seeds.map(square).join("")}</span></li>`)
+      .map(({ name, seeds }, row) => `<li><span>${name}</span> <b>${seeds.length}</b>
+        <small>${counted.last ? `was ${counted.last[row]}` : ""}</small> <span>${seeds.map(square).join("")}</span></li>`)
       .join("");
     caption();
   }
@@ -531,7 +537,7 @@
 
   /** What the address says, as far as it makes sense; null where it names no experiment. */
   function fromAddress() {
-    const [name, ...rest] = decodeURI(location.hash.slice(1)).split("&");
+    const [name, ...rest] = location.hash.slice(1).split("&");
     const key = Object.keys(words).find((key) => key === name || words[key].id === name);
     if (!key) return null;
     const changes = {}, given = new URLSearchParams(rest.join("&"));
@@ -549,7 +555,9 @@
     const { top } = root.getBoundingClientRect();
     if (fromAddress() && (top < 0 || top > innerHeight / 4)) root.scrollIntoView({ block: "start" });
   }
-  addEventListener("hashchange", arrive);
+  addEventListener("hashchange", () => {
+    if (!location.hash || fromAddress()) arrive(); // other anchors of the page are not about the playground
+  });
 
   /* --- Controls --- */
 
@@ -725,11 +733,12 @@
     render();
   });
 
+  const back = (value, scale) => (value - scale(0)) / (scale(1) - scale(0)); // both scales are straight lines
+
   /** Where a pointer is, in x and y of the picture. */
   function under(event) {
     const box = main.getBoundingClientRect();
     const sx = event.clientX - box.left, sy = event.clientY - box.top;
-    const back = (value, f) => (value - f(0)) / (f(1) - f(0)); // both scales are straight lines
     return { x: back(sx, sheets.px), y: back(sy, sheets.py), sx, sy };
   }
 
@@ -751,11 +760,14 @@
     const { x, y, sx, sy } = under(event);
     if (held?.point) return moveTo(held.point, x, y);
     if (!held?.brush) return;
-    // A fast hand is seen seldom: there is a point every nine pixels all the same.
-    const [fromX, fromY] = held.brush, stops = Math.floor(Math.hypot(sx - fromX, sy - fromY) / 9);
-    const [from, step] = [under({ clientX: event.clientX - sx + fromX, clientY: event.clientY - sy + fromY }), 1 / stops];
-    for (let i = 1; i <= stops; i++) insert(from.x + i * step * (x - from.x), from.y + i * step * (y - from.y));
-    if (stops) held.brush = [sx, sy];
+    // A fast hand is seen seldom: there is a point every nine pixels of its way all the same.
+    for (;;) {
+      const [fromX, fromY] = held.brush, way = Math.hypot(sx - fromX, sy - fromY);
+      if (way < 9) break;
+      const next = [fromX + (9 / way) * (sx - fromX), fromY + (9 / way) * (sy - fromY)];
+      held.brush = next;
+      insert(back(next[0], sheets.px), back(next[1], sheets.py));
+    }
   });
   main.addEventListener("pointerup", (event) => {
     const { x, y, sx, sy } = under(event);

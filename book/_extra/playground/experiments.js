@@ -7,6 +7,8 @@
    `then` are the facts when the step before was done, and `start` those of the beginning. */
 
 const experiments = (() => {
+  const MOST_POINTS = 400;
+
   /** Points live on a grid, so that an address can hold them exactly: 12 bits for x and 12 for y. */
   const LOW = [-1.05, -1.1], HIGH = [1.05, 1.3]; // what the picture shows of x and y
   const onGrid = (value, d) => Math.round(1000 * Math.min(HIGH[d], Math.max(LOW[d], value))) / 1000;
@@ -145,5 +147,5 @@ const experiments = (() => {
     },
   };
 
-  return { EXPERIMENTS, ENDINGS, HIGH, LOW, PRESETS, crowd, ending, point };
+  return { EXPERIMENTS, ENDINGS, HIGH, LOW, MOST_POINTS, PRESETS, crowd, ending, point };
 })();

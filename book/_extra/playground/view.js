@@ -1,7 +1,8 @@
 "use strict";
 
 /* The playground as the reader sees it: an experiment, its controls, the run, and the address that holds them all.
-   All arithmetic is in mixture.js, all experiments in experiments.js, all pictures in plot.js. */
+   Arithmetic is in mixture.js, what there is to try in experiments.js, pictures in plot.js; what mouse, finger and keys do
+   to points in hands.js, and how a state is written as an address in addresses.js. */
 
 (() => {
   const root = document.getElementById("playground");
@@ -12,7 +13,7 @@
   const RATES = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
   const BOOK = { kind: "specialise", experts: 2, degree: 2, weight: 0, manager: 0.02, expert: 0.05, seed: 1 };
   const SPEEDS = { slow: 60, normal: 300, fast: 1200 }; // steps a second, however many frames that is
-  const MOST_POINTS = 400;
+  const { MOST_POINTS } = experiments;
   const MOST_STEPS = 20000; // at one go: a forgotten run stops by itself
   const SEEDS = 20, STEPS = 2400; // of chapter 2's count
   const still = matchMedia("(prefers-reduced-motion: reduce)");
@@ -499,30 +500,9 @@
 
   /* --- The address --- */
 
-  const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-  /** Four characters a point: two for the thousandths of x, two for those of y. */
-  const encode = (points) =>
-    points.map(({ x, y }) => [x - LOW[0], y - LOW[1]].map((value) => {
-      const n = Math.round(1000 * value);
-      return DIGITS[n >> 6] + DIGITS[n & 63];
-    }).join("")).join("");
-
-  function decode(text) {
-    if (!/^([\w-]{4})*$/.test(text)) return null;
-    const value = (at) => (64 * DIGITS.indexOf(text[at]) + DIGITS.indexOf(text[at + 1])) / 1000;
-    return Array.from({ length: Math.min(MOST_POINTS, text.length / 4) }, (_, n) =>
-      experiments.point(LOW[0] + value(4 * n), LOW[1] + value(4 * n + 2)),
-    );
-  }
-
   function address() {
-    const usual = settingsOf(experiment, settings.preset), changed = new URLSearchParams();
-    if (settings.preset !== presetOf(experiment)) changed.set("preset", settings.preset);
-    for (const [name, value] of Object.entries(settings)) if (value !== usual[name]) changed.set(name, value);
-    const drawn = encode(points);
-    if (drawn !== encode(preset.points())) changed.set("points", drawn);
-    return `#${[experiment, ...(changed.size ? [changed] : [])].join("&")}`;
+    const usual = { ...settingsOf(experiment, settings.preset), preset: presetOf(experiment) };
+    return addresses.write(experiment, settings, usual, points, preset.points());
   }
 
   let due = 0;
@@ -536,17 +516,12 @@
   }
 
   /** What the address says, as far as it makes sense; null where it names no experiment. */
-  function fromAddress() {
-    const [name, ...rest] = location.hash.slice(1).split("&");
-    const key = Object.keys(words).find((key) => key === name || words[key].id === name);
-    if (!key) return null;
-    const changes = {}, given = new URLSearchParams(rest.join("&"));
-    for (const [name, text] of given) {
-      const value = name in BOOK && name !== "kind" ? Number(text) : text;
-      const known = SCALES[name]?.includes(value) || (CHOICES[name] && Object.hasOwn(CHOICES[name], text));
-      if (known || (name === "seed" && Number.isInteger(value) && value >= 0 && value <= 999)) changes[name] = value;
-    }
-    return [key, changes, given.has("points") ? decode(given.get("points")) : null];
+  const fromAddress = () => addresses.read(location.hash, keyOf, makesSense);
+  const keyOf = (name) => Object.keys(words).find((key) => key === name || words[key].id === name);
+
+  function makesSense(name, value) {
+    if (name === "seed") return Number.isInteger(value) && value >= 0 && value <= 999;
+    return SCALES[name]?.includes(value) || (CHOICES[name] && Object.hasOwn(CHOICES[name], value));
   }
 
   function arrive() {
@@ -665,7 +640,6 @@
     Math.min(HIGH[1] - 0.05, Math.max(LOW[1] + 0.05, y)),
   );
   const nodeOf = (point) => dots.children[points.indexOf(point)];
-  const pointOf = (node) => points[[...dots.children].indexOf(node?.closest(".pg-point"))];
 
   function moved() {
     cluster();
@@ -706,79 +680,15 @@
     if (focused) focus(selected);
   }
 
-  const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
-  let rest = 0;
-
-  // Listened to on the page: a listener for focus would make the group of points itself a stop of the Tab key.
-  root.addEventListener("keydown", (event) => {
-    const point = pointOf(event.target);
-    if (!point || event.ctrlKey || event.metaKey || event.altKey) return;
-    const sorted = [...points].sort((a, b) => a.x - b.x);
-    const rank = sorted.indexOf(point);
-    const next = { PageDown: rank + 1, PageUp: rank - 1, Home: 0, End: sorted.length - 1 }[event.key];
-    if (KEYS[event.key]) {
-      const step = event.shiftKey ? 0.1 : 0.02;
-      moveTo(point, point.x + step * KEYS[event.key][0], point.y + step * KEYS[event.key][1]);
-      clearTimeout(rest); // said once it rests, not at every press
-      rest = setTimeout(() => say(`Point at ${where(point)}.`), 600);
-    } else if (next !== undefined) focus(sorted[next]);
-    else if (event.key === "Delete" || event.key === "Backspace") remove(point);
-    else return;
-    event.preventDefault();
+  hands(root, main, sheets, {
+    points: () => points,
+    select(point) {
+      if (point === selected) return;
+      selected = point;
+      render();
+    },
+    moveTo, insert, focus, remove, say,
   });
-  root.addEventListener("focusin", ({ target }) => {
-    const point = pointOf(target);
-    if (!point || point === selected) return;
-    selected = point;
-    render();
-  });
-
-  const back = (value, scale) => (value - scale(0)) / (scale(1) - scale(0)); // both scales are straight lines
-
-  /** Where a pointer is, in x and y of the picture. */
-  function under(event) {
-    const box = main.getBoundingClientRect();
-    const sx = event.clientX - box.left, sy = event.clientY - box.top;
-    return { x: back(sx, sheets.px), y: back(sy, sheets.py), sx, sy };
-  }
-
-  let held = null; // {point} that is dragged, {brush} where the last one was painted, or a {tap} of a finger
-  main.addEventListener("pointerdown", (event) => {
-    if (event.button) return;
-    const drawing = main.classList.contains("pg-drawing");
-    const point = drawing ? undefined : pointOf(event.target), { x, y, sx, sy } = under(event);
-    if (!point && !drawing && event.pointerType === "touch") {
-      held = { tap: [sx, sy] }; // or the page is about to be scrolled
-      return;
-    }
-    held = point ? { point } : { brush: [sx, sy] };
-    focus(point ?? insert(x, y));
-    main.setPointerCapture(event.pointerId);
-    event.preventDefault();
-  });
-  main.addEventListener("pointermove", (event) => {
-    const { x, y, sx, sy } = under(event);
-    if (held?.point) return moveTo(held.point, x, y);
-    if (!held?.brush) return;
-    // A fast hand is seen seldom: there is a point every nine pixels of its way all the same.
-    for (;;) {
-      const [fromX, fromY] = held.brush, way = Math.hypot(sx - fromX, sy - fromY);
-      if (way < 9) break;
-      const next = [fromX + (9 / way) * (sx - fromX), fromY + (9 / way) * (sy - fromY)];
-      held.brush = next;
-      insert(back(next[0], sheets.px), back(next[1], sheets.py));
-    }
-  });
-  main.addEventListener("pointerup", (event) => {
-    const { x, y, sx, sy } = under(event);
-    if (held?.tap && Math.hypot(sx - held.tap[0], sy - held.tap[1]) < 8) insert(x, y);
-    held = null;
-  });
-  main.addEventListener("pointercancel", () => (held = null));
-  // A finger on a point drags it, and one that draws does not scroll.
-  main.addEventListener("touchstart", (event) => {
-    if (pointOf(event.target) || main.classList.contains("pg-drawing")) event.preventDefault();
-  }, { passive: false });
 
   find('[name="speed"]').value = "normal";
   arrive();

@@ -20,7 +20,7 @@ WANTED = {  # query → the page that one wants, and how far down it may be
     "Hungarian": ("05_moe_vae", 1),
     "accuracy without labels": ("05_moe_vae", 3),
     "reparameterisation trick": ("01_cheating", 1),
-    "restarts": ("02_two_parabolas", 1),
+    "restarts": ("02_two_parabolas", 2),
     "bfloat16": ("06_fast", 1),
     "IWAE": ("07_how_good", 1),
     "augmentation": ("08_ladder", 1),

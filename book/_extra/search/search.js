@@ -16,7 +16,7 @@ const SYNONYMS = [
   ["accuracy", "acc"],
 ];
 const IGNORED = new Set("a an and are as do does for from how i in is it my of on or the there to what why with".split(" "));
-const WEIGHT = [[/^\d\d_|^teaching/, 3], [/^playground/, 4], [/^intro/, 1.5]]; // of a page; of all others 0.2
+const WEIGHT = [[/^\d\d_|^teaching/, 3], [/^playground_digits/, 5], [/^playground|^intro/, 1.5]]; // of a page; of all others 0.2
 const ASIDE = /^(References|Exercises|Summary|What this chapter claims)$/; // a section that counts half
 const PER_PAGE = 3, AROUND = 110; // sections shown of a page; characters shown on both sides of a match
 

@@ -15,6 +15,7 @@ import make_playground_weights as small
 import numpy as np
 import pytest
 import torch
+from playwright.sync_api import expect
 from scipy import ndimage
 from test_playground import contrast
 from visits import AXE, DESKTOP, HTML, PHONE, QUICK, Visit, recorded_page
@@ -695,17 +696,18 @@ def test_an_address_lays_out_its_experiment(desk):
         page = desk(anchor=ANCHORS[1], **settings)
         shown = page.page.locator(".pgd-card section section:visible")
         for n, anchor in enumerate(ANCHORS):
-            page.page.locator(".pgd-choices a").nth(n + 1).click()
+            choice = page.page.locator(".pgd-choices a").nth(n + 1)
+            choice.click()
+            expect(choice).to_have_attribute("aria-current", "true")
             assert shown.count() == 1 and laid_out(page, anchor)
-            assert page.page.locator(".pgd-choices a").nth(n + 1).get_attribute("aria-current") == "true"
             question, paper = shown.locator("> p").first.bounding_box(), page.sheet.bounding_box()
             height = page.page.viewport_size["height"]
             assert 0 <= paper["y"] < question["y"] + question["height"] < height, (settings, anchor)
         page.page.go_back()
-        page.page.wait_for_function(f"location.hash === '#{ANCHORS[2]}'")
+        expect(page.page.locator(".pgd-choices a").nth(3)).to_have_attribute("aria-current", "true")
         assert shown.count() == 1 and laid_out(page, ANCHORS[2])
         page.page.get_by_role("link", name="Draw freely").click()
-        assert shown.count() == 0
+        expect(shown).to_have_count(0)
 
 
 def test_after_back_the_page_and_the_model_agree(desk):

@@ -26,7 +26,7 @@ const escaped = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 const stem = (word) => (word.length > 4 ? word.replace(/(ing|ed|es|s|e)$/, "") : word);
 const begins = (words) => new RegExp(`(?<![\\p{L}\\d])(?:${words.map((w) => escaped(stem(w))).join("|")})[\\p{L}-]*`, "giu");
 
-// What is asked for: one pattern for each word, or for each phrase that has synonyms.
+// What is asked for: for each word, or phrase that has synonyms, a pattern of its own and one of its synonyms, or null.
 function patterns(query) {
   let rest = ` ${query.toLowerCase().replace(/[^\p{L}\d-]+/gu, " ")} `;
   const found = [];
@@ -43,7 +43,7 @@ function patterns(query) {
 
 const count = (pattern, text) => (pattern ? (text.match(pattern) ?? []).length : 0);
 
-// How well a section answers: each word counts, in a heading far more; a word that is nowhere in the page rules it out.
+// How well a section answers: each word counts, in a heading far more, and each that is missing costs it most of its score.
 function score([, , heading, text], asked) {
   let sum = 0, missing = 0;
   for (const [word, synonyms] of asked) {

@@ -1,58 +1,91 @@
-"""Do several managers sort better together than one? No chapter reads it yet.
+"""Three managers agree, and a fourth learns from what they agree on. Read by chapter 8.
 
-    python experiments/committee.py      about four minutes, once the members are there
+    python experiments/committee.py
 
-The members are the runs of experiments/invariance.py; one whose weights are not kept is trained first, some twenty
-minutes. Managers of different runs number their experts differently. Each is renumbered so that it agrees with the
-first one on as many training images as possible, which needs no label; then their probabilities are averaged.
+About three hours on one CPU core; goes on where it was stopped. The weights of the runs are kept beside this file, not
+in the repository.
+
+Each run has a committee of its own: three managers without experts, each the best of four starts, with ten epochs of
+neighbours and five without them. Their probabilities are averaged. The images on which all three agree are the lesson
+for a fresh manager: 15 epochs with the stronger changes, batches of 500 and a one-cycle rate of at most 2e-3. Experts
+come last: 100 epochs with what that manager sends them.
+
+This list, and every setting in it, was written down in a commit of its own before the first run. Changes, rates and
+neighbours are those of experiments/invariance.py, which were found in trials whose accuracies we saw; the members, the
+agreement and the fresh manager's 15 epochs were chosen without a look at any accuracy of such a run. That ten managers
+of the best rung, averaged, reach 99.1 % was known. Labels score these runs; they choose nothing.
 """
 
 import time
-from collections.abc import Sequence
 
 import torch
-from protocol import digits, kept_best
-from torch import Tensor
+from protocol import BF16, FAST, KEPT, digits, measures, nearest
 
-from moe_lib import match_experts
-from moe_lib.ladder import InvariantMixture
-from moe_lib.measures import agreement
+from moe_lib import VAEExperts, fit
+from moe_lib.ladder import (
+    ConvManager,
+    InvariantMixture,
+    NoExperts,
+    TaughtManager,
+    averaged,
+    finetune_experts,
+    fit_invariant,
+    one_cycle,
+    relatives,
+    save_weights,
+)
+from moe_lib.measures import both_protocols
 from moe_lib.records.experiment import Experiment, outcome
 
-RUNS = [({"members": 3}, 0), ({"members": 3}, 1), ({"members": 3}, 2)]
-RUNS += [({"members": 5}, 0), ({"members": 5}, 1), ({"members": 10}, 0)]
+CONFIG = {"members": 3, "starts": 4, "epochs": 10, "settle": 5, "lessons": 15, "finetune": 100}
+RUNS = [(CONFIG, seed) for seed in range(10)]
 
 
-@torch.no_grad()
-def gates(model: InvariantMixture) -> tuple[Tensor, Tensor]:
-    """p of all training and of all test images, (B, E) each."""
-    return tuple(torch.cat([model.gate(some) for some in part.images.split(1000)]) for part in digits("raw"))
+def alone(augmentation: object = None) -> InvariantMixture:
+    """A manager without experts."""
+    return InvariantMixture(ConvManager(10), NoExperts(10), augmentation=augmentation)
 
 
-def averaged(models: Sequence[InvariantMixture]) -> tuple[Tensor, Tensor]:
-    """The mean of their p, on training and on test images, each manager renumbered like the first."""
-    every = [gates(model) for model in models]
-    found = [p.argmax(dim=1) for p, _ in every]
-    orders = [match_experts(assigned, found[0], num_experts=10).argsort() for assigned in found]
-    return tuple(
-        torch.stack([p[part][:, order] for p, order in zip(every, orders, strict=True)]).mean(dim=0) for part in (0, 1)
-    )
+def member(config: dict, seed: int) -> InvariantMixture:
+    """One of a committee, from its own seed."""
+    images, stages = digits("raw")[0].images, {name: config[name] for name in ("starts", "epochs", "settle")}
+    return fit_invariant(images, relatives(images, nearest(), seed), seed, **stages, build=alone, **BF16)[0]
 
 
 def one(config: dict, seed: int) -> dict:
-    """Group `seed` of as many runs as there are members: the runs with these seeds, one after the other."""
-    (train, test), members = digits("raw"), config["members"]
-    models = [kept_best(run) for run in range(seed * members, (seed + 1) * members)]
-    start = time.perf_counter()
-    found_train, found_test = (p.argmax(dim=1) for p in averaged(models))
-    metrics = agreement(found_train, train.labels, found_test, test.labels)
-    return outcome(metrics, time.perf_counter() - start)
+    train, test = digits("raw")
+    begin = time.perf_counter()
+    committee = [member(config, seed * config["members"] + i) for i in range(config["members"])]
+    p, agreed = averaged(committee, torch.cat([train.images, test.images]))
+    lesson, chosen = train.images[agreed[:60_000]], p.argmax(dim=1)[:60_000][agreed[:60_000]]
+    torch.manual_seed(seed)
+    taught, settings = TaughtManager(ConvManager(10)), {"batch_size": 500, "lr": 2e-3, "schedule": one_cycle}
+    history = fit(taught, lesson, torch.eye(10)[chosen], epochs=config["lessons"], seed=seed, **settings, **BF16)
+    model = InvariantMixture(taught.manager, VAEExperts(10, activation="relu"))
+    finetuned = finetune_experts(model, train.images, seed, epochs=config["finetune"], **FAST)
+    seconds = time.perf_counter() - begin
+    save_weights(model, f"committee-{seed}", KEPT)
+
+    def scored(found_train: torch.Tensor, found_test: torch.Tensor) -> dict:
+        return both_protocols(found_train, train.labels, found_test, test.labels)
+
+    metrics = {
+        **measures(model, seed),
+        **scored(model.assign(train.images), model.assign(test.images)),
+        "averaged": scored(*p.argmax(dim=1).split([60_000, 10_000])),
+        "members": [scored(m.assign(train.images), m.assign(test.images)) for m in committee],
+        "agreed": agreed[:60_000].float().mean().item(),
+        "train_total": history.total,
+        "train_expected": finetuned.expected,
+    }
+    return outcome(metrics, seconds, "bf16")
 
 
 EXPERIMENT = Experiment(
     name="committee",
-    what="several managers of the best rung, averaged; map fitted on training, scored on test images",
-    unit="shares in [0, 1]",
+    what="a manager that learns from what three others agree on, and the experts that it teaches",
+    unit="nats per image; shares in [0, 1]; accuracy: names from training images, scored on test images; "
+    "accuracy_all: all 70,000 at once",
     runs=RUNS,
     one=one,
 )

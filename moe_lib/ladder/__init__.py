@@ -6,6 +6,7 @@ are in `managers` and `balancing`.
 
 from moe_lib.ladder.augmentation import Augmentation, Deformation
 from moe_lib.ladder.balancing import Floor, GateKL, SumOf
+from moe_lib.ladder.committee import NoExperts, TaughtManager, averaged
 from moe_lib.ladder.convolutional import ConvManager, ConvVAEExperts
 from moe_lib.ladder.deskewing import Strokes, deskew, explained_variance, strokes
 from moe_lib.ladder.grouping import group_experts
@@ -22,9 +23,10 @@ from moe_lib.ladder.tree import JointManager, MixtureExperts, MixtureTree, Stack
 
 __all__ = [
     "AnnealedManager", "Augmentation", "BiasedManager", "ConvManager", "ConvVAEExperts", "Deformation", "Floor",
-    "GateKL", "InvariantMixture", "JointManager", "LikelihoodMixture", "MixtureExperts", "MixtureTree", "PairNoise",
-    "PrototypeExperts", "Sevens", "SinkhornManager", "StackedManagers", "Strokes", "SumOf", "arcs", "best_start",
-    "deskew", "explained_variance", "finetune_experts", "fit_invariant", "flattened", "group_experts", "invariant_vae",
-    "joint_information", "joint_use", "load_examiner", "load_pretrained", "load_weights", "neighbours", "one_cycle",
-    "pair_information", "relatives", "save_weights", "sevens", "side_by_side", "strokes", "two_levels",
+    "GateKL", "InvariantMixture", "JointManager", "LikelihoodMixture", "MixtureExperts", "MixtureTree", "NoExperts",
+    "PairNoise", "PrototypeExperts", "Sevens", "SinkhornManager", "StackedManagers", "Strokes", "SumOf",
+    "TaughtManager", "arcs", "averaged", "best_start", "deskew", "explained_variance", "finetune_experts",
+    "fit_invariant", "flattened", "group_experts", "invariant_vae", "joint_information", "joint_use", "load_examiner",
+    "load_pretrained", "load_weights", "neighbours", "one_cycle", "pair_information", "relatives", "save_weights",
+    "sevens", "side_by_side", "strokes", "two_levels",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from moe_lib.measures.scoring import (
     accuracy,
     agreement,
     barred_sevens_by,
+    both_protocols,
     measure,
     portrait,
     posterior,
@@ -15,6 +16,6 @@ from moe_lib.measures.scoring import (
 )  # fmt: skip
 
 __all__ = [
-    "Examination", "NegativeELBO", "accuracy", "agreement", "barred_sevens_by", "examine", "iwae", "measure",
-    "negative_elbo", "portrait", "posterior", "purity", "share_right", "summary",
+    "Examination", "NegativeELBO", "accuracy", "agreement", "barred_sevens_by", "both_protocols", "examine", "iwae",
+    "measure", "negative_elbo", "portrait", "posterior", "purity", "share_right", "summary",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from moe_lib.data import Digits
 from moe_lib.measures.examination import examine
 from moe_lib.measures.likelihood import iwae, negative_elbo
-from moe_lib.metrics import contingency, evaluate, gate_health, match_experts
+from moe_lib.metrics import clustering_accuracy, contingency, evaluate, gate_health, match_experts
 from moe_lib.mixture import MixtureOfExperts
 
 
@@ -53,6 +53,23 @@ def agreement(found_train: Tensor, train_labels: Tensor, found_test: Tensor, tes
         "nmi": float(normalized_mutual_info_score(test_labels, found_test)),
         "ari": float(adjusted_rand_score(test_labels, found_test)),
         "purity": purity(found_test, test_labels),
+    }
+
+
+def both_protocols(
+    found_train: Tensor, train_labels: Tensor, found_test: Tensor, test_labels: Tensor
+) -> dict[str, float]:
+    """`agreement` as this book scores it, and ACC and NMI as most papers do: all images at once, names fitted on them.
+
+    The second pair is called accuracy_all and nmi_all.
+    """
+    from sklearn.metrics import normalized_mutual_info_score
+
+    found, labels = torch.cat([found_train, found_test]), torch.cat([train_labels, test_labels])
+    return {
+        **agreement(found_train, train_labels, found_test, test_labels),
+        "accuracy_all": clustering_accuracy(found, labels),
+        "nmi_all": float(normalized_mutual_info_score(labels, found)),
     }
 
 

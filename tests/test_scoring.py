@@ -21,6 +21,7 @@ from moe_lib.measures.scoring import (
     accuracy,
     agreement,
     barred_sevens_by,
+    both_protocols,
     measure,
     portrait,
     posterior,
@@ -54,6 +55,20 @@ def accuracy_by_brute_force(found_train, train_labels, found_test, test_labels):
 def halves(seed):
     """Of both halves the experts and labels; the best map differs between them."""
     return (*divided(seed), *divided(seed + 1000, n=200))
+
+
+def test_both_protocols_are_two_scores_of_the_same_division():
+    found_train, train_labels, found_test, test_labels = halves(7)
+    both = both_protocols(found_train, train_labels, found_test, test_labels)
+    assert both["accuracy"] == pytest.approx(
+        accuracy_by_brute_force(found_train, train_labels, found_test, test_labels)
+    )
+    found, labels = torch.cat([found_train, found_test]), torch.cat([train_labels, test_labels])
+    assert both["accuracy_all"] == pytest.approx(accuracy_by_brute_force(found, labels, found, labels))
+    assert both["nmi_all"] == pytest.approx(normalized_mutual_info_score(labels, found))
+    assert {name: both[name] for name in ("accuracy", "nmi", "ari", "purity")} == agreement(
+        found_train, train_labels, found_test, test_labels
+    )
 
 
 def test_accuracy_equals_brute_force_with_the_map_of_the_training_images():

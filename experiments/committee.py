@@ -2,18 +2,22 @@
 
     python experiments/committee.py
 
-About three hours on one CPU core; goes on where it was stopped. The weights of the runs are kept beside this file, not
-in the repository.
+About twenty minutes a run on one CPU core; goes on where it was stopped. The weights of the runs are kept beside this
+file, not in the repository.
 
 Each run has a committee of its own: three managers without experts, each the best of four starts, with ten epochs of
 neighbours and five without them. Their probabilities are averaged. The images on which all three agree are the lesson
 for a fresh manager: 15 epochs with the stronger changes, batches of 500 and a one-cycle rate of at most 2e-3. Experts
 come last: 100 epochs with what that manager sends them.
 
-This list, and every setting in it, was written down in a commit of its own before the first run. Changes, rates and
+A list of ten runs, and all settings, was written down in a commit of its own before the first. Changes, rates and
 neighbours are those of experiments/invariance.py, which were found in trials whose accuracies we saw; the members, the
 agreement and the fresh manager's 15 epochs were chosen without a look at any accuracy of such a run. That ten managers
 of the best rung, averaged, reach 99.1 % was known. Labels score these runs; they choose nothing.
+
+It failed, and was stopped after one run. The fourth manager is worse than the three together: one of the three had sent
+sevens with a bar to the twos, so no such seven was in the lesson, and the fourth never learnt where they belong.
+Agreement leaves out whole kinds of images, not single ones.
 """
 
 import time
@@ -38,7 +42,7 @@ from moe_lib.measures import both_protocols
 from moe_lib.records.experiment import Experiment, outcome
 
 CONFIG = {"members": 3, "starts": 4, "epochs": 10, "settle": 5, "lessons": 15, "finetune": 100}
-RUNS = [(CONFIG, seed) for seed in range(10)]
+RUNS = [(CONFIG, 0)]
 
 
 def alone(augmentation: object = None) -> InvariantMixture:

@@ -13,7 +13,15 @@ import pytest
 from moe_lib.records import provenance
 
 BOOK, ROOT = provenance.BOOK, provenance.ROOT
-REWRITTEN = ("intro", "01_cheating", "02_two_parabolas", "03_kmeans", "04_degenerate_manager", "05_moe_vae")
+REWRITTEN = (
+    "intro",
+    "01_cheating",
+    "02_two_parabolas",
+    "03_kmeans",
+    "04_degenerate_manager",
+    "05_moe_vae",
+    "07_how_good",
+)
 by_name = pytest.mark.parametrize("name", REWRITTEN)
 WIDEST = 88  # characters of a visible line of code: its box at 1280 pixels
 PHONE, SMALLEST = 358, 11  # pixels: the column of a phone 390 pixels wide, and its smallest text

@@ -2,6 +2,8 @@
 
 import re
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 from moe_lib.exercises.answers import Exercise, blank
 from moe_lib.exercises.key import EXERCISES
@@ -35,10 +37,20 @@ def judge(exercise: Exercise, answer: object) -> tuple[bool, str]:
         given = kind.read(answer)
     except ValueError as unreadable:
         return False, f"{unreadable}. Expected is {kind.form}."
-    if kind.same(given, kind.read(kind.truth)):
-        return True, f"right. {exercise.why}"
-    hints = (hint for trap, hint in exercise.traps.items() if kind.same(given, kind.read(trap)))
-    return False, f"not yet. {next(hints, exercise.hint)}"
+    fitting = ((right, said) for to, right, said in verdicts(exercise) if to is None or kind.same(given, to))
+    return next(fitting)
+
+
+def verdicts(exercise: Exercise) -> Iterator[tuple[Any, bool, str]]:
+    """To which answer, as its kind reads it, what is said: to the right one, to foreseen mistakes, to any other (None).
+
+    The first that fits counts. The second of the three is whether the answer is right.
+    """
+    read = exercise.answer.read
+    yield read(exercise.answer.truth), True, f"right. {exercise.why}"
+    for trap, hint in exercise.traps.items():
+        yield read(trap), False, f"not yet. {hint}"
+    yield None, False, f"not yet. {exercise.hint}"
 
 
 def _find(name: object) -> tuple[str, Exercise]:

@@ -172,10 +172,34 @@ def light_cards(visits: list[Visit]) -> list[str]:
     return [f"{visit.name}: {src} is a light card in dark mode" for visit in visits for src in visit.cards]
 
 
-@pytest.mark.browser
-@pytest.mark.parametrize(
-    "check", [requests, console_errors, raw_math, overflows, distorted_figures, light_cards, whole_fonts]
+def unshown_ends(visits: list[Visit]) -> list[str]:
+    return [f"{visit.name}, {box}: nothing shows that there is more" for visit in visits for box in visit.unshown]
+
+
+def crowded_titles(visits: list[Visit]) -> list[str]:
+    return [
+        f"{visit.name}, {screen}: {gap:.0f} px between toolbar and title"
+        for visit in visits
+        for screen, gap in visit.gaps.items()
+        if gap < 4
+    ]
+
+
+CHECKS = (
+    requests,
+    console_errors,
+    raw_math,
+    overflows,
+    distorted_figures,
+    light_cards,
+    whole_fonts,
+    unshown_ends,
+    crowded_titles,
 )
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("check", CHECKS)
 def test_in_a_browser(visits, check):
     assert not (wrong := check(visits)), "\n".join(wrong)
 
@@ -224,12 +248,13 @@ BROKEN = """<!doctype html><html data-theme="light"><body class="bd-article">
 @font-face { font-family: Whole; src: url(FONT) }</style>
 <script src="https://cdn.example/mathjax.js"></script>
 <a href="nowhere.html">a</a> <a href="#nothing">b</a> <a href="broken.html#here">fine</a> <a href="https://a.example">fine</a>
-<h1 id="here">Broken</h1><meta http-equiv="Refresh" content="9; url=gone.html">
+<div class="bd-header-article">Toolbar</div><h1 id="here" style="margin: 0; line-height: 1">Broken</h1><meta http-equiv="Refresh" content="9; url=gone.html">
 <img src="_images/0a1b.png" alt="_images/0a1b.png"> <img src="logo.png"> <video src="film.mp4"></video>
 <p>A formula \\(x^2\\) stays raw, <code>\\(y\\)</code> may.</p> <span class="math">\\(z\\)</span>
 <div class="cell_output"><img style="width: 30px; height: 9px" alt="a dot, squeezed"
 src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="></div>
-<div style="width: 600px">wide</div>
+<div style="width: 600px">wide</div><pre style="overflow: auto; width: 3em">no sign of its end</pre>
+<span class="math" style="display: inline-block; width: 9px; overflow: hidden"><mjx-container><svg width="50" /></mjx-container></span>
 <script>console.error("oops"); window.MathJax = {startup: {promise: Promise.resolve()}}; undefined.boom</script>
 </body></html>"""
 
@@ -273,6 +298,8 @@ def test_what_a_browser_sees_of_a_broken_page_is_found(broken, chromium):
     assert any("boom" in line for line in console_errors([visit]))
     assert len(raw_math([visit])) == 3  # two in the text, one of one formulas not typeset
     assert len(overflows([visit])) == 2
+    assert len(unshown_ends([visit])) == 4  # two boxes on two screens
+    assert len(crowded_titles([visit])) == 2
     assert len(distorted_figures([visit])) == 1
     assert len(light_cards([visit])) == 1
     assert whole_fonts([visit]) == ["broken.html loads all of Whole"]

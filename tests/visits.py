@@ -44,6 +44,8 @@ class Visit:
     width: dict[str, int] = field(default_factory=dict)  # of the page on a phone, by mode
     distorted: list[str] = field(default_factory=list)  # figures on a phone
     cards: list[str] = field(default_factory=list)  # figures that are light in dark mode
+    unshown: list[str] = field(default_factory=list)  # what scrolls without a sign of it, and formulas that are cut
+    gaps: dict[str, float] = field(default_factory=dict)  # pixels between toolbar and title, by screen
 
 
 LOOK_FOR_RAW_TEX = """pattern => {
@@ -64,6 +66,29 @@ LOOK_FOR_WHOLE_FONTS = """() => [...document.fonts]
 LOOK_FOR_LIGHT_CARDS = """() => [...document.querySelectorAll(".bd-article :is(.cell_output, figure) :is(img, video)")]
   .filter(figure => !getComputedStyle(figure).filter.includes("invert(1)"))
   .map(figure => (figure.getAttribute("src") || "film").slice(0, 60))"""
+
+LOOK_FOR_UNSHOWN_ENDS = """() => {
+  const scrolls = (box, style) => box.clientWidth && box.scrollWidth > box.clientWidth + 1
+    && ["auto", "scroll"].includes(style.overflowX);
+  const silent = [...document.querySelectorAll(".bd-article, .bd-article *")].filter((box) => {
+    const style = getComputedStyle(box);
+    return scrolls(box, style) && !(style.backgroundImage.includes("gradient") && style.backgroundAttachment.includes("local"));
+  });
+  const cut = [...document.querySelectorAll("span.math")].filter((box) =>
+    box.clientWidth && (box.querySelector("svg")?.getBoundingClientRect().width ?? 0) > box.clientWidth + 3);
+  return [...silent, ...cut].map((box) => `${box.localName}.${box.className}: ${box.textContent.trim().slice(0, 50)}`);
+}"""
+
+# From the toolbar to the letters of the title; no number on a page without one of them.
+GAP = """() => {
+  const bar = document.querySelector(".bd-header-article"), title = document.querySelector(".bd-article h1");
+  const letters = document.createRange();
+  if (bar && title) letters.selectNodeContents(title);
+  return bar && title ? letters.getBoundingClientRect().top - bar.getBoundingClientRect().bottom : null;
+}"""
+
+# The shadows at the edges of what scrolls are gradients, over which axe-core judges no colours.
+WITHOUT_SHADOWS = ".bd-article * { background-image: none !important }"
 
 LOOK_FOR_DISTORTED_FIGURES = """() => [...document.querySelectorAll(".bd-article .cell_output img")]
   .filter(image => Math.abs(image.width / image.naturalWidth * image.naturalHeight - image.height) > 2)
@@ -134,6 +159,12 @@ def look_at(chromium, paths: list[Path]) -> list[Visit]:
         tab.evaluate(UNWRAP_CODE_THAT_LOOKS_ALIKE)
         tab.evaluate(AXE)
         tab.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
+        for screen, size in (("phone", PHONE), ("desktop", DESKTOP)):
+            tab.set_viewport_size(size)
+            visit.unshown += [f"{screen}: {box}" for box in tab.evaluate(LOOK_FOR_UNSHOWN_ENDS)]
+            if (gap := tab.evaluate(GAP)) is not None:
+                visit.gaps[screen] = gap
+        tab.add_style_tag(content=WITHOUT_SHADOWS)
     audit(tabs, "light", ALL)
     for visit, tab in tabs:
         tab.evaluate("document.documentElement.dataset.theme = 'dark'")

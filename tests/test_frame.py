@@ -1,4 +1,4 @@
-"""What frames the text of the built book: descriptions, cards, dead ends, citation, changes, and times."""
+"""What frames the text of the built book: descriptions, cards, dead ends, citation, changes, times, tables, toolbar."""
 
 import pickle
 import re
@@ -14,7 +14,7 @@ from docutils import nodes
 from moe_book import pages
 from PIL import Image
 from pybtex.database import BibliographyData, parse_file, parse_string
-from visits import BOOK, HTML, PATIENCE, ROOT
+from visits import BOOK, DESKTOP, HTML, PATIENCE, PHONE, ROOT
 
 pytestmark = pytest.mark.built
 CONFIG = yaml.safe_load((BOOK / "_config.yml").read_text("utf-8"))
@@ -151,31 +151,91 @@ def reading_minutes(doctree: nodes.document) -> float:
 def test_chapters_say_how_long_they_take():
     for path in sorted(BOOK.glob("[0-9]*.ipynb")):
         first_page = read(path.stem).select_one("article section").get_text()[:2500]
-        said = re.search(r"Reading time about (\d+) minutes; running time about \d+ (?:minutes|seconds) \(", first_page)
+        said = re.search(r"Reading time about (\d+) minutes; the running time is at the end", first_page)
         assert said, f"{path.stem}: not said, or not at the top"
         doctree = pickle.loads((BOOK / "_build" / ".doctrees" / f"{path.stem}.doctree").read_bytes())
         assert 0.6 < int(said[1]) / reading_minutes(doctree) < 1.4, path.stem
-
-
-def test_running_times_are_rounded():
-    for seconds, words in ((34, "34 seconds"), (89, "89 seconds"), (263.7, "4 minutes")):
-        run = {"seconds": seconds, "device": "cpu, 2 threads"}
-        assert pages.running_time(run) == f"running time about {words} (CPU, 2 threads)"
 
 
 # --- Read by machines ------------------------------------------------------------------------------------------------
 
 
 def test_only_what_screen_readers_stumble_over_is_mended():
-    assert pages.mend('<th class="head"><p></p></th>') == pages.mend("<th> </th>") == "<td></td>"
-    assert pages.mend('<div role="doc-biblioentry">') == '<div role="listitem">'
-    assert pages.mend('<th class="head"><p>w</p></th>') == '<th class="head"><p>w</p></th>'
+    (corner, cell), (role, listed) = pages.MENDED
+    assert corner.sub(cell, '<th class="head"><p></p></th><th> </th>') == "<td></td>" * 2
+    assert corner.sub(cell, heading := '<th class="head"><p>w</p></th>') == heading
+    assert role.sub(listed, '<div role="doc-biblioentry">') == '<div role="listitem">'
+
+
+# --- Tables -----------------------------------------------------------------------------------------------------------
+
+
+def columns(name: str) -> list[list]:
+    """The cells of each column below its heading, of all tables of a page but its index of names."""
+    tables = read(name).select("article table.table")
+    return [list(column) for table in tables for column in zip(*(row("td") for row in table.select("tbody tr")))]  # noqa: B905
+
+
+def test_numbers_are_at_the_right_and_words_at_the_left():
+    counted = {True: 0, False: 0}
+    for page, column in [(name, column) for name in CONTENTS for column in columns(name)]:
+        texts = [text for cell in column if (text := cell.get_text(strip=True))]
+        at_the_right = {"text-right" in cell.get("class", []) for cell in column}
+        if texts and all(re.fullmatch(r"[-+]?[\d.,]+%?( ± [\d.]+%?)?", text) for text in texts):
+            assert at_the_right == {True}, (page, texts)
+            counted[True] += 1
+        elif not any(re.search(r"\d", text) for text in texts):
+            assert at_the_right == {False}, (page, texts)
+            counted[False] += 1
+    assert min(counted.values()) > 30
+
+
+NUMBERS = "0.7", "-0.00", "1,150", "63.0% ± 6.0%", "64.3% (n = 3)", "5 of 10", "53 to 55", "0.9 nats", "1.907e-06"
+WORDS = "4s", "2 VAEs", "at most 4", "9, taken for 3", "", "–"
+
+
+def test_what_a_number_is():
+    assert [text for text in NUMBERS + WORDS if pages.NUMBER.fullmatch(text)] == list(NUMBERS)
+
+
+# --- The toolbar ------------------------------------------------------------------------------------------------------
+
+NAMES = ["Contents of the book", "Run this page", "On GitHub", "Download this page", "Fullscreen mode", "Light or dark"]
+ON_A_PHONE = ["Search", "Contents of this page"]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("screen", "names"), [(DESKTOP, NAMES), (PHONE, NAMES + ON_A_PHONE)], ids=["desktop", "phone"])
+def test_every_button_of_the_toolbar_shows_its_name(open_built, screen, names):
+    page = open_built(HTML / "06_fast.html", viewport=screen)
+    buttons = page.locator(".bd-header-article button:not(.dropdown-item):visible")
+    assert buttons.count() == len(names)
+    for button, name in zip(buttons.all(), names, strict=True):
+        assert page.get_by_role("button", name=name, exact=True).count() >= 1, "for screen readers"
+        button.hover()
+        page.locator(".tooltip-inner, .dropdown-header").get_by_text(name, exact=True).wait_for()
+        page.mouse.move(5, 400)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_back_to_top_is_in_the_colours_of_the_book(open_built, mode):
+    page = open_built(HTML / "cite.html", color_scheme=mode)
+    paint = """button => {
+      const primary = document.createElement("i");
+      primary.style.color = "var(--pst-color-primary)";
+      document.body.append(primary);
+      return [getComputedStyle(button).backgroundColor, getComputedStyle(primary).color];
+    }"""
+    button, primary = page.locator("#pst-back-to-top").evaluate(paint)
+    assert button == primary
 
 
 # --- On paper ---------------------------------------------------------------------------------------------------------
 
-WHAT_IS_PRINTED = """() => addEventListener("beforeprint", () => { window.printed = {
-  folded: document.querySelectorAll("details:not([open])").length, theme: document.documentElement.dataset.theme}; })"""
+THEME_OF_PAPER = """() => addEventListener("beforeprint", () => {
+  window.theme = document.documentElement.dataset.theme;
+})"""
 
 
 @pytest.mark.browser
@@ -184,14 +244,14 @@ def test_a_printed_page_is_whole(chromium):
     page.set_default_timeout(PATIENCE)
     page.goto((HTML / "03_kmeans.html").as_uri())
     browser.settle(page)
-    folded = page.locator("details:not([open])").count()
-    page.evaluate(WHAT_IS_PRINTED)
+    page.evaluate(THEME_OF_PAPER)
     page.pdf()
-    assert folded >= 3
-    assert page.evaluate("window.printed") == {"folded": 0, "theme": "light"}
-    assert page.locator("details:not([open])").count() == folded
+    assert page.evaluate("window.theme") == "light"
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    folded = page.locator("details:not([open]) > :not(summary)")
+    assert not any(part.is_visible() for part in folded.all())
     page.emulate_media(media="print")
+    assert folded.count() > 10 and all(part.bounding_box()["height"] > 5 for part in folded.all())
     for to_be_clicked in ("#pst-primary-sidebar", "button", ".headerlink", ".bd-article a[href*='colab.research']"):
         assert not [part for part in page.locator(to_be_clicked).all() if part.is_visible()], to_be_clicked
     page.context.close()

@@ -248,13 +248,15 @@ BROKEN = """<!doctype html><html data-theme="light"><body class="bd-article">
 @font-face { font-family: Whole; src: url(FONT) }</style>
 <script src="https://cdn.example/mathjax.js"></script>
 <a href="nowhere.html">a</a> <a href="#nothing">b</a> <a href="broken.html#here">fine</a> <a href="https://a.example">fine</a>
-<div class="bd-header-article">Toolbar</div><h1 id="here" style="margin: 0; line-height: 1">Broken</h1><meta http-equiv="Refresh" content="9; url=gone.html">
+<div class="bd-header-article">Toolbar</div><h1 id="here" style="margin: 0; line-height: 1">Broken</h1>
+<meta http-equiv="Refresh" content="9; url=gone.html">
 <img src="_images/0a1b.png" alt="_images/0a1b.png"> <img src="logo.png"> <video src="film.mp4"></video>
 <p>A formula \\(x^2\\) stays raw, <code>\\(y\\)</code> may.</p> <span class="math">\\(z\\)</span>
 <div class="cell_output"><img style="width: 30px; height: 9px" alt="a dot, squeezed"
 src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="></div>
 <div style="width: 600px">wide</div><pre style="overflow: auto; width: 3em">no sign of its end</pre>
-<span class="math" style="display: inline-block; width: 9px; overflow: hidden"><mjx-container><svg width="50" /></mjx-container></span>
+<span class="math" style="display: inline-block; width: 9px; overflow: hidden">
+<mjx-container><svg width="50" /></mjx-container></span>
 <script>console.error("oops"); window.MathJax = {startup: {promise: Promise.resolve()}}; undefined.boom</script>
 </body></html>"""
 

@@ -68,11 +68,11 @@ LOOK_FOR_LIGHT_CARDS = """() => [...document.querySelectorAll(".bd-article :is(.
   .map(figure => (figure.getAttribute("src") || "film").slice(0, 60))"""
 
 LOOK_FOR_UNSHOWN_ENDS = """() => {
-  const scrolls = (box, style) => box.clientWidth && box.scrollWidth > box.clientWidth + 1
-    && ["auto", "scroll"].includes(style.overflowX);
   const silent = [...document.querySelectorAll(".bd-article, .bd-article *")].filter((box) => {
-    const style = getComputedStyle(box);
-    return scrolls(box, style) && !(style.backgroundImage.includes("gradient") && style.backgroundAttachment.includes("local"));
+    if (!box.clientWidth || box.scrollWidth <= box.clientWidth + 1) return false;
+    const { overflowX, backgroundImage, backgroundAttachment } = getComputedStyle(box);
+    const shown = backgroundImage.includes("gradient") && backgroundAttachment.includes("local");
+    return ["auto", "scroll"].includes(overflowX) && !shown;
   });
   const cut = [...document.querySelectorAll("span.math")].filter((box) =>
     box.clientWidth && (box.querySelector("svg")?.getBoundingClientRect().width ?? 0) > box.clientWidth + 3);

@@ -10,18 +10,10 @@ if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
   }
 }
 
-// On paper nothing can be unfolded, and ink is dark: print everything, by day, and go back to how it was.
-let before;
-window.addEventListener("beforeprint", () => {
-  const folded = [...document.querySelectorAll("details:not([open])")];
-  before = { folded, theme: document.documentElement.dataset.theme };
-  folded.forEach((details) => { details.open = true; });
-  document.documentElement.dataset.theme = "light";
-});
-window.addEventListener("afterprint", () => {
-  before?.folded.forEach((details) => { details.open = false; });
-  if (before) document.documentElement.dataset.theme = before.theme;
-});
+// On paper it is day.
+const look = document.documentElement.dataset;
+window.addEventListener("beforeprint", () => { look.before = look.theme; look.theme = "light"; });
+window.addEventListener("afterprint", () => { look.theme = look.before; });
 
 // An exercise that asks for a word or for numbers is answered in the page, as `check` would: the first verdict that fits.
 document.addEventListener("submit", (event) => {

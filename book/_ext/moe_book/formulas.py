@@ -15,7 +15,6 @@ from docutils import nodes
 from py_mini_racer import MiniRacer
 from sphinx.application import Sphinx
 from sphinx.util.logging import getLogger
-from sphinx.util.math import get_node_equation_number
 from sphinx.writers.html5 import HTML5Translator
 
 MATHJAX = Path(str(files("sphinx-mathjax-offline"))) / "static" / "mathjax"
@@ -42,23 +41,15 @@ def typeset(tex: str, display: bool) -> str:
 
 
 def _visit(writer: HTML5Translator, node: nodes.math | nodes.math_block) -> None:
-    tex, display = node.astext(), isinstance(node, nodes.math_block)
-    if display and not node.get("nowrap"):  # lines of one that has several are aligned, as Sphinx has it
-        tex = r"\\".join(part for part in re.split(r"\n\s*\n", tex) if part.strip())
-        tex = rf"\begin{{split}}{tex}\end{{split}}" if r"\\" in tex and r"\begin" not in tex else tex
-    html = typeset(tex, display)
+    display = isinstance(node, nodes.math_block)
+    html = typeset(node.astext(), display)
     if error := REJECTED.search(html):
         getLogger(__name__).warning("MathJax rejects %r: %s", node.astext(), error[1], location=node)
     tag = "div" if display else "span"
     writer.body.append(writer.starttag(node, tag, "", CLASS="math notranslate nohighlight"))
-    if node.get("number"):
-        writer.body.append(f'<span class="eqno">({get_node_equation_number(writer, node)})')
-        writer.add_permalink_ref(node, "Link to this equation")
-        writer.body.append("</span>")
     writer.body.append(f"{html}</{tag}>")
     raise nodes.SkipNode
 
 
-def setup(app: Sphinx) -> dict:
+def setup(app: Sphinx) -> None:
     app.add_html_math_renderer("typeset", (_visit, None), (_visit, None))
-    return {"parallel_read_safe": True, "parallel_write_safe": False}

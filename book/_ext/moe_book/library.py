@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT))  # the library of this checkout, installed or not
 MARK = "<!-- the library -->"
 
+from moe_lib.records.provenance import MAGIC, code_of  # noqa: E402
+
 
 def rooms(root: Path) -> Iterator[tuple[str, list[str]]]:
     """A package and, after it, those inside: their names, and those of their modules."""
@@ -55,15 +57,12 @@ def entries(root: Path = ROOT / "moe_lib") -> dict[str, object]:
 
 def uses(path: Path) -> list[str]:
     """The entries that the code of a chapter imports, or calls by their module."""
-    cells = [cell for cell in json.loads(path.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
-    code = "\n".join("".join(cell["source"]) for cell in cells)
-    tree, scope = ast.parse(re.sub(r"(?m)^(\s*)[%!][a-z].*$", r"\1pass", code)), {}
+    tree, scope = ast.parse(MAGIC.sub(r"\1pass", "\n".join(code_of(path)))), {}
     imports = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     exec("\n".join(line for line in imports if "moe_lib" in line), scope)
     parts = [ast.unparse(node).rpartition(".") for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
     used = [*scope.values(), *(getattr(scope[module], name, None) for module, _, name in parts if module in scope)]
-    found = [name for name, value in entries().items() if any(value is one for one in used)]
-    return sorted(found, key=lambda name: (name.lower(), name))
+    return [name for name, value in entries().items() if any(value is one for one in used)]
 
 
 def reference(root: Path, readers: dict[str, list[str]]) -> str:
@@ -85,27 +84,31 @@ def translate(text: str, pages: list[str]) -> str:
     """A docstring with links to the chapters and papers that it names; lines of formulas stand as they are typed."""
     chapters = {page.split("_")[0].lstrip("0"): page for page in pages if re.match(r"\d+_", page)}
 
-    def link(word: str, number: str) -> str:
-        return f":doc:`{word}{number} <{chapters[number]}>`" if number in chapters else f"{word}{number}"
+    def link(named: re.Match) -> str:
+        return f":doc:`{named[0]} <{chapters[named[1]]}>`" if named[1] in chapters else named[0]
 
     def formulas(part: str) -> bool:
         lines = part.split("\n")
         return all(re.search(r"^[^:.].* {2,}\S", line) and not re.search(r"(\b[a-z]{2,} ){2}", line) for line in lines)
 
-    text = re.sub(
-        r"\b([Cc]hapters?\s)(\d+)(?:(\sand\s)(\d+))?\b",
-        lambda found: link(found[1], found[2]) + (found[3] + link("", found[4]) if found[3] else ""),
-        text,
-    )
+    mention, each = r"\b[Cc]hapters?\s\d+(\sand\s\d+)?\b", r"(?:[Cc]hapters?\s)?(\d+)"
+    text = re.sub(mention, lambda found: re.sub(each, link, found[0]), text)
     text = re.sub(r"\barXiv:(\d{4}\.\d{4,5})", r"`arXiv:\1 <https://arxiv.org/abs/\1>`__", text)
     parts = [f"::\n\n{indent(p, '   ')}" if formulas(p) else p.replace("|", r"\|") for p in text.split("\n\n")]
     return "\n\n".join(parts)
 
 
 def _write(app: Sphinx, docname: str, source: list[str]) -> None:
+    path = Path(app.env.doc2path(docname))
     if MARK in source[0]:
         readers = {path.stem: uses(path) for path in sorted(Path(app.srcdir).glob("*.ipynb"))}
         source[0] = source[0].replace(MARK, reference(ROOT / "moe_lib", readers))
+    elif path.suffix == ".ipynb":
+        names = ", ".join(f"{{py:obj}}`{name}`" for name in uses(path))
+        line = f":::{{container}} library-names\nFrom the library, in this chapter: {names}.\n:::"
+        cell = {"cell_type": "markdown", "id": "library-names", "metadata": {}, "source": line}
+        chapter = json.loads(source[0])
+        source[0] = json.dumps(chapter | {"cells": [*chapter["cells"], cell]})
 
 
 def _translate(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
@@ -120,22 +123,8 @@ def _find(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.El
     return text if hasattr(sys.modules.get(name.rpartition(".")[0]), name.rpartition(".")[2]) else None
 
 
-def _link_back(app: Sphinx, doctree: nodes.document) -> None:
-    """At the end of a chapter, the names of the library that its code uses."""
-    path = Path(doctree["source"])
-    if path.suffix == ".ipynb" and (names := uses(path)):
-        line = nodes.paragraph("", "From the library, in this chapter: ", classes=["library-names"])
-        for name in names:
-            target = {"reftype": "obj", "refdomain": "py", "reftarget": name, "refexplicit": True}
-            line += pending_xref("", nodes.literal("", name), refdoc=app.env.docname, **target)
-            line += nodes.Text(", " if name != names[-1] else ".")
-        next(iter(doctree.findall(nodes.section))).append(line)
-
-
-def setup(app: Sphinx) -> dict:
+def setup(app: Sphinx) -> None:
     app.connect("source-read", _write)
     app.connect("autodoc-process-docstring", _translate, priority=600)  # after napoleon
     app.connect("autodoc-skip-member", lambda app, what, name, obj, *_: type(obj).__name__ == "_tuplegetter" or None)
-    app.connect("doctree-read", _link_back)
     app.connect("missing-reference", _find)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

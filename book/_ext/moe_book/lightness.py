@@ -20,72 +20,54 @@ UNUSED = re.compile("thebe|togglebutton|design")
 FIRST = ["_static/basic.css", "_static/styles/pydata-sphinx-theme.css"]  # before those that Sphinx lists
 JOINED = "_static/styles/book.css"
 INLINE = re.compile(r'"data:(?:image|video)/(\w+);base64,([^"]{1000,})"')
-PICTURE = re.compile(
-    r'<(?:img|video)\b(?![^>]*\bwidth=)[^>]*?(?:>\s*<source\b[^>]*?)?\bsrc="(?:\.\./)*_images/([^"]+)"'
-)
+PICTURE = re.compile(r'<(img|video)\b(?![^>]*\bwidth=)[^>]*?(?:>\s*<source\b[^>]*?)?\bsrc="_images/([^"]+)"')
 
 
 def join(out: Path, names: list[str]) -> None:
-    """Writes one stylesheet of several, and a checksum of it into the pages that name it."""
-    css = b""
-    for name in names:
-        text = (out / name).read_text("utf-8")
-        if "/styles/" not in name:  # what it refers to has another address from there
-            text = re.sub(r"url\((?![\"']?data:)([\"']?)", r"url(\1../", text)
-        css += f"/* {name} */\n{text}\n".encode()
-    (out / JOINED).write_bytes(css)
-    version = hashlib.sha256(css).hexdigest()[:8]
-    for page in out.glob("*.html"):
-        page.write_bytes(re.sub(rb'(book\.css)(\?v=\w+)?"', rb'\1?v=%b"' % version.encode(), page.read_bytes()))
+    """Writes one stylesheet of several; the files beside them have another address from there."""
+    texts = [re.sub(r"url\((?=\w+\.)", "url(../", (out / name).read_text("utf-8")) for name in names]
+    (out / JOINED).write_text("\n".join(texts), "utf-8")
 
 
-def outside(body: str, folder: Path, address: str) -> str:
-    """A page with its films and large pictures in files of their own, in a folder that has this address from there."""
+def lighten(page: Path) -> None:
+    """Gives the films and large pictures of a page files of their own; pictures wait, and all have their room."""
+    images = page.with_name("_images")
 
     def save(inline: re.Match) -> str:
         data = base64.b64decode(inline[2])
         name = f"{hashlib.sha256(data).hexdigest()}.{inline[1]}"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-        return f'"{address}/{name}"'
+        (images / name).write_bytes(data)
+        return f'"_images/{name}"'
 
-    return INLINE.sub(save, body)
-
-
-def patient(body: str, files: dict[str, Path], folder: Path) -> str:
-    """A page whose pictures load when they come near; they and its films have their room from the start."""
-
-    def reserve(tag: re.Match) -> str:
-        path, film = files.get(tag[1], folder / tag[1]), tag[0].startswith("<video")
-        width, height = map(round, next(imageio_ffmpeg.read_frames(path))["size"] if film else imagesize.get(path))
+    def reserve(found: re.Match) -> str:
+        tag, path = found[1], images / found[2]
+        film = tag == "video"
+        width, height = next(imageio_ffmpeg.read_frames(path))["size"] if film else imagesize.get(path)
         lazy = "" if film else ' loading="lazy" decoding="async"'
-        return f'{tag[0][: 6 if film else 4]}{lazy} width="{width}" height="{height}"{tag[0][6 if film else 4 :]}'
+        return f'<{tag}{lazy} width="{width:.0f}" height="{height:.0f}"{found[0].removeprefix(f"<{tag}")}'
 
-    return PICTURE.sub(reserve, body)
+    page.write_text(PICTURE.sub(reserve, INLINE.sub(save, page.read_text("utf-8"))), "utf-8")
 
 
-def _lighten(sheets: list, app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
+def _wait(sheets: list, app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
     scripts = [script for script in context["script_files"] if not UNUSED.search(f"{script} {script.attributes}")]
     for script in scripts:  # all but what scripts inside the page refer to while it is read
         if script.filename and "documentation_options" not in str(script.filename):
             script.attributes["defer"] = "defer"
+    context["script_files"] = scripts
     sheets[:] = [*FIRST, *(str(css.filename) for css in context["css_files"] if not UNUSED.search(str(css.filename)))]
-    context |= {"script_files": scripts, "css_files": [], "stylesheet": JOINED}
-    if "body" in context:
-        images = Path(app.outdir) / "_images"
-        files = {name: Path(app.srcdir) / source for source, name in app.builder.images.items()}
-        context["body"] = patient(outside(context["body"], images, context["pathto"]("_images", 1)), files, images)
 
 
-def _join(sheets: list, app: Sphinx, exception: Exception | None) -> None:
+def _finish(sheets: list, app: Sphinx, exception: Exception | None) -> None:
     if sheets and not exception:
-        join(Path(app.outdir), sheets)
-        first = Path(app.outdir, f"{app.config.root_doc}.html")
-        shutil.copy(first, first.with_name("index.html"))  # the page itself, not a redirect to it
+        out = Path(app.outdir)
+        join(out, sheets)
+        for page in out.glob("*.html"):
+            lighten(page)
+        shutil.copy(out / f"{app.config.root_doc}.html", out / "index.html")  # the page itself, not a redirect to it
 
 
-def setup(app: Sphinx) -> dict:
+def setup(app: Sphinx) -> None:
     sheets: list[str] = []
-    app.connect("html-page-context", partial(_lighten, sheets), priority=900)
-    app.connect("build-finished", partial(_join, sheets), priority=900)  # the theme writes styles then, too
-    return {"parallel_read_safe": True, "parallel_write_safe": False}
+    app.connect("html-page-context", partial(_wait, sheets), priority=900)
+    app.connect("build-finished", partial(_finish, sheets), priority=900)  # the theme writes styles then, too

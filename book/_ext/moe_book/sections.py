@@ -29,6 +29,5 @@ def _write(app: Sphinx, exception: Exception | None) -> None:
         Path(app.outdir, "search", "sections.js").write_text(text, "utf-8")
 
 
-def setup(app: Sphinx) -> dict:
+def setup(app: Sphinx) -> None:
     app.connect("build-finished", _write)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}

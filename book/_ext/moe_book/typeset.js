@@ -1,5 +1,7 @@
 // MathJax without a page around it: formulas in, HTML out. formulas.py has filled FILES with MathJax's own scripts.
 
+const run = (name) => (0, eval)(FILES[name]);
+
 var MathJax = {
   loader: {
     load: ["core", "adaptors/liteDOM", "input/tex-full", "output/svg", "output/svg/fonts/tex", "a11y/assistive-mml"],
@@ -11,12 +13,6 @@ var MathJax = {
   tex: { packages: { "[-]": ["noundefined"] } }, // a command that does not exist is an error, not red text
 };
 
-function run(name) {
-  if (!(name in FILES)) throw new Error(`MathJax asks for ${name}, which it was not given`);
-  return (0, eval)(FILES[name]);
-}
-
 run("startup.js");
 const ready = MathJax.startup.promise.then(() => true);
-
 const typeset = (tex, display) => MathJax.startup.adaptor.outerHTML(MathJax.tex2svg(tex, { display }));

@@ -9,11 +9,12 @@ HTML   := book/_build/html
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book test test-lib mutants minute execute verify bench lab address clean
+.PHONY: help setup book pdf test test-lib mutants minute execute verify bench lab address clean
 
 help:
 	@echo "make setup            makes .venv and installs the requirements"
 	@echo "make book             builds the HTML book, warnings as errors"
+	@echo "make pdf              builds the book, and prints it as one PDF; needs Chromium"
 	@echo "make test             builds the book, then lints and runs every test"
 	@echo "make test-lib         runs the library's tests alone, and says what they cover of the core; a minute"
 	@echo "make mutants          makes small mistakes in the core, and says which of them its tests do not notice"
@@ -49,6 +50,11 @@ book: $(STAMP)
 	@rm -rf $(HTML)  # or words that are in no page any more would stay in the index of the search
 	@$(BIN)/jupyter-book build book/ --all -W -n --keep-going
 	@echo "The book: file://$(CURDIR)/$(HTML)/index.html"
+
+# It goes beside the pages, to be published with them.
+pdf: book
+	@echo "Printing the book as one PDF"
+	@$(BIN)/python tools/paper.py
 
 test: book
 	@echo "Checking the style of code and chapters"

@@ -25,7 +25,7 @@ def _is_unnamed(call: ast.Call) -> bool:
     keywords = {keyword.arg for keyword in call.keywords}
     if "encoding" in keywords:
         return False
-    if f"{owner}.{name}" in ("Image.open", "os.open", "tarfile.open", "webbrowser.open"):
+    if f"{owner}.{name}" in ("Image.open", "os.open", "pikepdf.open", "tarfile.open", "webbrowser.open"):
         return False
     if name in ("open", "fdopen"):
         words = [a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]

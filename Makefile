@@ -9,12 +9,13 @@ HTML   := book/_build/html
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup book pdf test test-lib mutants minute execute verify bench lab address clean
+.PHONY: help setup book pdf browsers test test-lib mutants minute execute verify bench lab address clean
 
 help:
 	@echo "make setup            makes .venv and installs the requirements"
 	@echo "make book             builds the HTML book, warnings as errors"
 	@echo "make pdf              builds the book, and prints it as one PDF; needs Chromium"
+	@echo "make browsers         builds the book, and visits it in Chromium, Firefox and WebKit, whichever are there"
 	@echo "make test             builds the book, then lints and runs every test"
 	@echo "make test-lib         runs the library's tests alone, and says what they cover of the core; a minute"
 	@echo "make mutants          makes small mistakes in the core, and says which of them its tests do not notice"
@@ -55,6 +56,10 @@ book: $(STAMP)
 pdf: book
 	@echo "Printing the book as one PDF"
 	@$(BIN)/python tools/paper.py
+
+browsers: book
+	@echo "Visiting every page in Chromium, Firefox and WebKit"
+	@$(BIN)/python tools/browsers.py $(ARGS)
 
 test: book
 	@echo "Checking the style of code and chapters"

@@ -2,6 +2,11 @@
 // but not for what is folded away then: so unfolding counts as a change of size.
 document.addEventListener("toggle", () => window.dispatchEvent(new Event("resize")), true);
 
+// A picture alone names the buttons that copy code, which WebKit does not read.
+addEventListener("load", () => {
+  for (const button of document.querySelectorAll(".copybtn")) button.setAttribute("aria-label", button.dataset.tooltip);
+});
+
 // The film on the first page plays by itself, unless the reader has asked for less motion; its controls stop it.
 if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
   for (const film of document.querySelectorAll(".tag_hero video")) {

@@ -10,7 +10,14 @@ from typing import NamedTuple
 import pytest
 
 LIBRARY = Path(__file__).parents[1] / "moe_lib"
-INNER = {"core": set(), "records": {"core"}, "scaling": {"core"}, "measures": {"core"}, "ladder": {"core", "measures"}}
+INNER = {
+    "core": set(),
+    "records": {"core"},
+    "scaling": {"core"},
+    "measures": {"core"},
+    "ladder": {"core", "measures"},
+    "language": {"core", "scaling"},
+}
 MAY = {room: {room} | others for room, others in INNER.items()}
 MAY |= {room: {*INNER, "teaching", "exercises"} for room in ("teaching", "exercises")}
 FILES, LINES = 10, 1200  # of the core

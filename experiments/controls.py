@@ -2,7 +2,7 @@
 
     python experiments/controls.py
 
-About two and a half hours on one CPU core; goes on where it was stopped
+About two and a half hours on one CPU core for the whole plan; goes on where it was stopped
 
 The whole is the run of experiments/invariance.py without neighbours: a convolutional manager, ReLU VAEs, information
 about pairs, strong augmentation, the best of four starts, batches of 500, a one-cycle rate, ten epochs. Here it is
@@ -49,11 +49,12 @@ WITH = [
     {"objective": "pairs", "augmentation": "strong"},
     {"manager": "convolutional", "objective": "pairs", "augmentation": "strong"},
 ]
-RUNS = [
+PLAN = [
     (config, seed)
     for seed in range(5)
     for config in [WHOLE | part for part in WITHOUT] + [POST | part for part in WITH]
 ]
+RUNS = PLAN[:5]  # those made so far
 
 
 class Unchanged(Augmentation):

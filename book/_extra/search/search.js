@@ -18,6 +18,7 @@ const SYNONYMS = [
 const IGNORED = new Set("a an and are as do does for from how i in is it my of on or the there to what why with".split(" "));
 const WEIGHT = [[/^\d\d_|^teaching/, 3], [/^playground_digits/, 5], [/^playground|^intro/, 1.5]]; // of a page; of all others 0.2
 const ASIDE = /^(References|Exercises|Summary|What this chapter claims)$/; // a section that counts half
+const EXPLAINED = 3; // how much what the glossary says of a term counts for the chapter that explains it
 const PER_PAGE = 3, AROUND = 110; // sections shown of a page; characters shown on both sides of a match
 
 const weightOf = (page) => (WEIGHT.find(([pattern]) => pattern.test(page)) ?? [null, 0.2])[1];
@@ -55,16 +56,21 @@ function score([, , heading, text], asked) {
   return asked.length && missing < asked.length ? sum * 0.15 ** missing : 0;
 }
 
-// Pages with their best sections, the best page first.
+// Pages with their best sections, the best page first. What the glossary says of a term counts for the chapter, too, that
+// it names there: the one that explains the term.
 function find(query) {
-  const asked = patterns(query), pages = new Map();
+  const asked = patterns(query), pages = new Map(), explained = new Map();
   for (const section of SECTIONS) {
-    const value = score(section, asked) * weightOf(section[0]) * (ASIDE.test(section[2]) ? 0.5 : 1);
-    if (value) pages.set(section[0], [...(pages.get(section[0]) ?? []), { section, value }]);
+    const [page, anchor, heading, text] = section, answer = score(section, asked);
+    const value = answer * weightOf(page) * (ASIDE.test(heading) ? 0.5 : 1);
+    if (value) pages.set(page, [...(pages.get(page) ?? []), { section, value }]);
+    const chapter = anchor.startsWith("term-") ? text.match(/.*chapter (\d+)/i)?.[1].padStart(2, "0") : null;
+    if (chapter) explained.set(chapter, Math.max(answer, explained.get(chapter) ?? 0));
   }
   const ranked = [...pages].map(([page, hits]) => {
     hits.sort((a, b) => b.value - a.value);
-    return { page, hits: hits.slice(0, PER_PAGE), value: hits.reduce((sum, hit, i) => sum + hit.value / 2 ** i, 0) };
+    const value = hits.reduce((sum, hit, i) => sum + hit.value / 2 ** i, EXPLAINED * (explained.get(page.slice(0, 2)) ?? 0));
+    return { page, hits: hits.slice(0, PER_PAGE), value };
   });
   ranked.sort((a, b) => b.value - a.value);
   const least = (ranked[0]?.value ?? 0) / 20;

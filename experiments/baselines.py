@@ -5,8 +5,8 @@
 K-means on pixels, also with the lowest inertia of ten starts; K-means and a Gaussian mixture on 50 principal
 components; and both on the ten latents of one VAE and of one autoencoder, trained for ten epochs: 784-500-10-500-784
 with ReLU, 784-128-10-128-784 with the post's sigmoid, and the autoencoder on deskewed and scaled images. Ten seeds
-each, one start a seed unless said. Each setting was fixed before its own first run, the smaller networks, ten starts and
-deskewed images when the results of the others were known; labels score and choose nothing.
+each, one start a seed unless said. Each setting was fixed before its first run, that of smaller networks, ten starts
+and deskewed images when the results of the others were known. Labels score and choose nothing.
 """
 
 import time

@@ -5,8 +5,8 @@
 As Jiang and others proposed in 2017 (arXiv:1611.05148): an autoencoder first, then a Gaussian mixture on its latents as
 the start, then both are trained together by the ELBO. Ten seeds. The network is smaller than theirs (784-500-10-500-784
 with ReLU; theirs has 500, 500 and 2,000 units on each side), and it learns for 10 epochs as an autoencoder and for 40
-as VaDE (theirs learns longer). Pixels are Bernoulli's, as theirs: nats do not compare with the rest of this book. Settings
-were fixed before the first run; labels score and choose nothing.
+as VaDE (theirs learns longer). Pixels are Bernoulli's, as theirs: nats do not compare with the rest of this book.
+Settings were fixed before the first run; labels score and choose nothing.
 """
 
 import math

@@ -42,10 +42,12 @@ from moe_lib.ladder import (
     LikelihoodMixture,
     MixtureExperts,
     MixtureTree,
+    NoExperts,
     PrototypeExperts,
     SinkhornManager,
     StackedManagers,
     SumOf,
+    TaughtManager,
     flattened,
 )
 from moe_lib.layers import Configured
@@ -89,6 +91,8 @@ MODELS = {
     "a biased manager": lambda: mixture(BiasedManager(Manager(4, 2), rate=0.02)),
     "a manager of Sinkhorn's": lambda: mixture(SinkhornManager(Manager(4, 2), rounds=3)),
     "an invariant mixture": invariant,
+    "a manager alone": lambda: InvariantMixture(ConvManager(2, **CONV), NoExperts(2)),
+    "a taught manager": lambda: TaughtManager(ConvManager(2, **CONV), Augmentation(knots=2)),
     "a tree": tree,
     "a tree seen from its leaves": lambda: flattened(tree()),
 }
@@ -96,9 +100,13 @@ SPECIAL = torch.tensor([0.0, -0.0, 1e5, 1e-42, torch.inf, -torch.inf, 3.4e38, to
 
 
 def parts(cls):
-    """All classes of the library that have settings, but for those that are only built upon."""
+    """All classes of the library that have settings, but for those that are only built upon.
+
+    Those of moe_lib.language are left out as long as no chapter has them: they are not kept in files yet.
+    """
     for kind in cls.__subclasses__():
-        if kind.__module__.startswith("moe_lib.") and not inspect.isabstract(kind) and kind.__name__[0] != "_":
+        room = kind.__module__.startswith("moe_lib.") and not kind.__module__.startswith("moe_lib.language")
+        if room and not inspect.isabstract(kind) and kind.__name__[0] != "_":
             yield kind
         yield from parts(kind)
 

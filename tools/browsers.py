@@ -59,7 +59,7 @@ LOOK = """async () => {
   say("formulas are not drawn", [...document.querySelectorAll(".math")].filter((node) => !drawn(node)));
   const folds = [...document.querySelectorAll("article details")];
   for (const fold of folds) if (!fold.open) fold.querySelector("summary").click();
-  await new Promise(requestAnimationFrame);
+  await new Promise((go) => setTimeout(go, 500));  // then the theme has seen what scrolls now
   for (const fading of document.getAnimations()) if (fading.effect.getTiming().iterations < Infinity) fading.finish();
   const shown = ({ offsetParent, lastElementChild }) => !offsetParent || box(lastElementChild).height > 5;
   say("folds stay shut", folds.filter((fold) => !fold.open || !shown(fold)));
@@ -76,9 +76,10 @@ AUDIT = """async (source) => {
 }"""
 
 SAID = "(query) => document.querySelector(query)?.textContent ?? ''"
-PLACE = """(query) => {
+PLACE = """async (query) => {
   const node = document.querySelector(query);
   node.scrollIntoView({ block: "center", behavior: "instant" });
+  await new Promise((go) => setTimeout(go, 300));  // WebKit scrolls in another process, and a pointer may be quicker
   const { left, top, width, height } = node.getBoundingClientRect();
   return { left, top, width, height };
 }"""

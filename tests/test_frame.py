@@ -161,7 +161,7 @@ def test_chapters_say_how_long_they_take():
 
 
 def test_only_what_screen_readers_stumble_over_is_mended():
-    (corner, cell), (role, listed) = pages.MENDED
+    _, (corner, cell), (role, listed) = pages.MENDED
     assert corner.sub(cell, '<th class="head"><p></p></th><th> </th>') == "<td></td>" * 2
     assert corner.sub(cell, heading := '<th class="head"><p>w</p></th>') == heading
     assert role.sub(listed, '<div role="doc-biblioentry">') == '<div role="listitem">'

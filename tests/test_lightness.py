@@ -6,7 +6,6 @@ import xml.etree.ElementTree as ElementTree
 from base64 import b64encode
 from pathlib import Path
 
-import imageio_ffmpeg
 import pytest
 from bs4 import BeautifulSoup
 from moe_book import formulas, lightness
@@ -92,14 +91,11 @@ def test_a_large_picture_gets_a_file_and_has_its_room(tmp_path):
     assert lightened(tmp_path, page) == page
 
 
-def test_a_film_has_its_own_room_and_not_that_of_its_poster(tmp_path):
+def test_a_film_has_the_room_of_its_poster(tmp_path):
     (tmp_path / "_images").mkdir()
-    film = imageio_ffmpeg.write_frames(tmp_path / "_images" / "f.mp4", (64, 48), quality=1)
-    film.send(None)
-    film.send(bytes(64 * 48 * 3))
-    film.close()
-    page = '<video controls poster="p.png"><source src="_images/f.mp4"></video>'
-    assert lightened(tmp_path, page).startswith('<video width="64" height="48" controls')
+    Image.new("RGB", (64, 48)).save(tmp_path / "_images" / "p.png")
+    page = '<video controls poster="_images/p.png"><source src="_images/f.mp4"></video>'
+    assert lightened(tmp_path, page) == page.replace("<video", '<video width="64" height="48"')
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,10 @@ addEventListener("load", () => {
 });
 
 // The film on the first page plays by itself, unless the reader has asked for less motion; its controls stop it.
-if (!matchMedia("(prefers-reduced-motion: reduce)").matches) {
-  for (const film of document.querySelectorAll(".tag_hero video")) {
-    film.loop = true;
-    film.play().catch(() => {});  // a browser that allows no playing shows the still
-  }
+const film = document.querySelector(".tag_hero video");
+if (film && !matchMedia("(prefers-reduced-motion: reduce)").matches) {
+  film.loop = true;
+  film.play().catch(() => {});  // a browser that allows no playing shows the still
 }
 
 // On paper it is day.
@@ -26,11 +25,10 @@ document.addEventListener("submit", (event) => {
   if (!form.dataset.key) return;
   event.preventDefault();
   const [relative, absolute, verdicts] = JSON.parse(atob(form.dataset.key));
-  const same = (a, b) =>
-    a === b || Math.abs(a - b) <= Math.max(absolute, relative * Math.max(Math.abs(a), Math.abs(b)));
+  const same = (a, b) => a === b || Math.abs(a - b) <= Math.max(absolute, relative * Math.max(Math.abs(a), Math.abs(b)));
   const given = [...form.querySelectorAll("input"), event.submitter].map((part) => part.value);
-  const [, said] = verdicts.find(([to]) => to === null || [to].flat().every((value, i) => same(value, given[i])));
-  form.querySelector("[role=status]").innerHTML = said;
+  const fits = ([to]) => to === null || [to].flat().every((value, i) => same(value, given[i]));
+  form.querySelector("[role=status]").innerHTML = verdicts.find(fits)[1];
   for (const button of form.querySelectorAll("[aria-pressed]")) {
     button.setAttribute("aria-pressed", button === event.submitter);
   }

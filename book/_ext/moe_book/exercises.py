@@ -10,7 +10,6 @@ from html import escape
 
 import moe_book.library  # noqa: F401  (before moe_lib: it finds the one of this checkout)
 from markdown_it import MarkdownIt
-from sphinx.application import Sphinx
 
 from moe_lib.exercises.answers import Choice, Exercise, Numbers
 from moe_lib.exercises.check import verdicts
@@ -23,16 +22,15 @@ def form(name: str, exercise: Exercise) -> str:
     """Buttons or fields, with a place for the verdict; nothing where neither gives an answer."""
     kind = exercise.answer
     if isinstance(kind, Choice):
-        tolerance = 0, 0
         parts = [f'<button value="{word}" aria-pressed="false">{word}</button>' for word in kind.options]
     elif isinstance(kind, Numbers):
-        tolerance = kind.relative, kind.absolute
         asked, count = escape(f"Your answer: {kind.form}"), len(kind.read(kind.truth))
         names = [f"{asked}, {i + 1} of {count}" for i in range(count)] if count > 1 else [asked]
         fields = [f'<input type="number" step="any" required aria-label="{field}">' for field in names]
         parts = [f"<span>{asked}</span>", *fields, "<button>Check</button>"]
     else:
         return ""
+    tolerance = [getattr(kind, bound, 0) for bound in ("relative", "absolute")]
     said = [(to, f"{'✗✓'[right]} {text[0].upper()}{text[1:]}") for to, right, text in verdicts(exercise)]
     key = json.dumps([*tolerance, [(to, MarkdownIt().renderInline(text)) for to, text in said]])
     hidden = b64encode(key.encode()).decode()  # not to be read by chance
@@ -42,15 +40,7 @@ def form(name: str, exercise: Exercise) -> str:
     )
 
 
-def _offer(app: Sphinx, pagename: str, templatename: str, context: dict, doctree: object) -> None:
-    def after(question: re.Match) -> str:
-        exercise = EXERCISES.get(question[1].zfill(4))
-        return question[0] + (f"\n{form(question[1], exercise)}" if exercise else "")
-
-    if "body" in context:  # not in the text that is searched
-        context["body"] = QUESTION.sub(after, context["body"])
-
-
-def setup(app: Sphinx) -> dict:
-    app.connect("html-page-context", _offer)
-    return {"parallel_read_safe": True, "parallel_write_safe": True}
+def offer(question: re.Match) -> str:
+    """A question with its form, for the built page: what is in its source is in the text that is searched, too."""
+    exercise = EXERCISES.get(question[1].zfill(4))
+    return question[0] + (f"\n{form(question[1], exercise)}" if exercise else "")

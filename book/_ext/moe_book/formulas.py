@@ -46,8 +46,7 @@ def _visit(writer: HTML5Translator, node: nodes.math | nodes.math_block) -> None
     if error := REJECTED.search(html):
         getLogger(__name__).warning("MathJax rejects %r: %s", node.astext(), error[1], location=node)
     tag = "div" if display else "span"
-    writer.body.append(writer.starttag(node, tag, "", CLASS="math notranslate nohighlight"))
-    writer.body.append(f"{html}</{tag}>")
+    writer.body.append(f"{writer.starttag(node, tag, '', CLASS='math notranslate nohighlight')}{html}</{tag}>")
     raise nodes.SkipNode
 
 

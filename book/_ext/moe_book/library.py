@@ -41,11 +41,10 @@ def job(name: str) -> str:
 
 def public(module: str) -> dict[str, object]:
     """What a module gives to readers: what its package exports of it and its types, or else all that is documented."""
-    shown = {n: v for n, v in vars(import_module(module)).items() if n[0] != "_"}
-    own = {n: v for n, v in shown.items() if getattr(v, "__module__", "") == module and getattr(v, "__doc__", None)}
+    own = {n: v for n, v in vars(import_module(module)).items() if getattr(v, "__module__", "") == module and v.__doc__}
     package = module.rpartition(".")[0]
     exported = {n for n, v in own.items() if getattr(import_module(package), n, None) is v}
-    kept = [n for n, v in own.items() if not exported or n in exported or isinstance(v, type)]
+    kept = [n for n, v in own.items() if n[0] != "_" and (not exported or n in exported or isinstance(v, type))]
     return {f"{package if n in exported else module}.{n}": own[n] for n in kept}
 
 
@@ -106,9 +105,9 @@ def _write(app: Sphinx, docname: str, source: list[str]) -> None:
     elif path.suffix == ".ipynb":
         names = ", ".join(f"{{py:obj}}`{name}`" for name in uses(path))
         line = f":::{{container}} library-names\nFrom the library, in this chapter: {names}.\n:::"
-        cell = {"cell_type": "markdown", "id": "library-names", "metadata": {}, "source": line}
         chapter = json.loads(source[0])
-        source[0] = json.dumps(chapter | {"cells": [*chapter["cells"], cell]})
+        chapter["cells"].append({"cell_type": "markdown", "id": "library-names", "metadata": {}, "source": line})
+        source[0] = json.dumps(chapter)
 
 
 def _translate(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:

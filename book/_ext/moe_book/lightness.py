@@ -11,7 +11,6 @@ import shutil
 from functools import partial
 from pathlib import Path
 
-import imageio_ffmpeg
 import imagesize
 from sphinx.application import Sphinx
 
@@ -20,7 +19,7 @@ UNUSED = re.compile("thebe|togglebutton|design")
 FIRST = ["_static/basic.css", "_static/styles/pydata-sphinx-theme.css"]  # before those that Sphinx lists
 JOINED = "_static/styles/book.css"
 INLINE = re.compile(r'"data:(?:image|video)/(\w+);base64,([^"]{1000,})"')
-PICTURE = re.compile(r'<(img|video)\b(?![^>]*\bwidth=)[^>]*?(?:>\s*<source\b[^>]*?)?\bsrc="_images/([^"]+)"')
+PICTURE = re.compile(r'<(img|video)\b(?![^>]*\bwidth=)[^>]*?\b(?:src|poster)="_images/([^"]+)"')
 
 
 def join(out: Path, names: list[str]) -> None:
@@ -30,7 +29,7 @@ def join(out: Path, names: list[str]) -> None:
 
 
 def lighten(page: Path) -> None:
-    """Gives the films and large pictures of a page files of their own; pictures wait, and all have their room."""
+    """Gives films and large pictures their own files; pictures wait, and all have their room: a film its poster's."""
     images = page.with_name("_images")
 
     def save(inline: re.Match) -> str:
@@ -40,10 +39,8 @@ def lighten(page: Path) -> None:
         return f'"_images/{name}"'
 
     def reserve(found: re.Match) -> str:
-        tag, path = found[1], images / found[2]
-        film = tag == "video"
-        width, height = next(imageio_ffmpeg.read_frames(path))["size"] if film else imagesize.get(path)
-        lazy = "" if film else ' loading="lazy" decoding="async"'
+        tag, (width, height) = found[1], imagesize.get(images / found[2])
+        lazy = ' loading="lazy" decoding="async"' if tag == "img" else ""
         return f'<{tag}{lazy} width="{width:.0f}" height="{height:.0f}"{found[0].removeprefix(f"<{tag}")}'
 
     page.write_text(PICTURE.sub(reserve, INLINE.sub(save, page.read_text("utf-8"))), "utf-8")

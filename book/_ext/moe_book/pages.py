@@ -1,18 +1,17 @@
-"""What a page says of itself to search engines, and what its sources and its theme leave to be done in it.
-
-Cards to be shared with and the sitemap are the work of sphinxext-opengraph and sphinx-sitemap; _config.yml sets them.
-"""
+"""What a page says of itself to search engines, and what its sources and its theme leave to be done in it."""
 
 import re
 from html import escape
 from textwrap import shorten
 
 from docutils import nodes
+from moe_book import exercises
 from sphinx.application import Sphinx
 
 LONGEST = 200  # characters of a description: search engines show about that many
 NUMBER = re.compile(r"[-+]?\d([^a-z]|\b(to|of|nats|n)\b|e-)*", re.IGNORECASE)  # 0.7; 63.0% ± 6.0%; 5 of 10; 1.2e-05
-MENDED = (  # what screen readers stumble over, and neither our sources nor CSS can reach
+MENDED = (  # where neither our sources nor CSS reach
+    (exercises.QUESTION, exercises.offer),
     # The corner of a table above its row names is no heading of anything.
     (re.compile(r"<th\b[^>]*>\s*(?:<p>\s*</p>)?\s*</th>"), "<td></td>"),
     # ARIA dropped this role; the list around the references wants list items.
@@ -22,10 +21,8 @@ MENDED = (  # what screen readers stumble over, and neither our sources nor CSS 
 
 def describe(doctree: nodes.document) -> str:
     """The beginning of the first paragraph of a page that says something."""
-    for paragraph in doctree.findall(nodes.paragraph):
-        if len(text := paragraph.astext()) > 60 and isinstance(paragraph.parent, nodes.section):
-            return shorten(text, LONGEST, placeholder=" …")
-    return ""
+    texts = [part.astext() for part in doctree.findall(nodes.paragraph) if isinstance(part.parent, nodes.section)]
+    return next((shorten(text, LONGEST, placeholder=" …") for text in texts if len(text) > 60), "")
 
 
 def align(doctree: nodes.document) -> None:

@@ -23,7 +23,7 @@ Agreement leaves out whole kinds of images, not single ones.
 import time
 
 import torch
-from protocol import BF16, FAST, KEPT, digits, measures, nearest
+from protocol import BF16, BOTH, FAST, KEPT, digits, measures, nearest, scores_of
 
 from moe_lib import VAEExperts, fit
 from moe_lib.ladder import (
@@ -61,7 +61,8 @@ def one(config: dict, seed: int) -> dict:
     begin = time.perf_counter()
     committee = [member(config, seed * config["members"] + i) for i in range(config["members"])]
     p, agreed = averaged(committee, torch.cat([train.images, test.images]))
-    lesson, chosen = train.images[agreed[:60_000]], p.argmax(dim=1)[:60_000][agreed[:60_000]]
+    (found, found_test), agreed = p.argmax(dim=1).split([60_000, 10_000]), agreed[:60_000]
+    lesson, chosen = train.images[agreed], found[agreed]
     torch.manual_seed(seed)
     taught, settings = TaughtManager(ConvManager(10)), {"batch_size": 500, "lr": 2e-3, "schedule": one_cycle}
     history = fit(taught, lesson, torch.eye(10)[chosen], epochs=config["lessons"], seed=seed, **settings, **BF16)
@@ -69,16 +70,12 @@ def one(config: dict, seed: int) -> dict:
     finetuned = finetune_experts(model, train.images, seed, epochs=config["finetune"], **FAST)
     seconds = time.perf_counter() - begin
     save_weights(model, f"committee-{seed}", KEPT)
-
-    def scored(found_train: torch.Tensor, found_test: torch.Tensor) -> dict:
-        return both_protocols(found_train, train.labels, found_test, test.labels)
-
     metrics = {
         **measures(model, seed),
-        **scored(model.assign(train.images), model.assign(test.images)),
-        "averaged": scored(*p.argmax(dim=1).split([60_000, 10_000])),
-        "members": [scored(m.assign(train.images), m.assign(test.images)) for m in committee],
-        "agreed": agreed[:60_000].float().mean().item(),
+        **scores_of(model),
+        "averaged": both_protocols(found, train.labels, found_test, test.labels),
+        "members": [scores_of(member) for member in committee],
+        "agreed": agreed.float().mean().item(),
         "train_total": history.total,
         "train_expected": finetuned.expected,
     }
@@ -88,8 +85,7 @@ def one(config: dict, seed: int) -> dict:
 EXPERIMENT = Experiment(
     name="committee",
     what="a manager that learns from what three others agree on, and the experts that it teaches",
-    unit="nats per image; shares in [0, 1]; accuracy: names from training images, scored on test images; "
-    "accuracy_all: all 70,000 at once",
+    unit=BOTH,
     runs=RUNS,
     one=one,
 )

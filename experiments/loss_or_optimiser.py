@@ -20,12 +20,11 @@ it stays within two points of where it starts, and its training loss ends below 
 import time
 
 import torch
-from protocol import FAST, accuracy_at, digits, measures
+from protocol import FAST, accuracy_at, digits, measures, scores_of
 from torch import Tensor
 
 from moe_lib import MixtureOfExperts, evaluate, fit, moe_vae
 from moe_lib.ladder import Augmentation, TaughtManager, side_by_side
-from moe_lib.measures import both_protocols
 from moe_lib.records.experiment import Experiment, outcome
 
 UNCHANGED = Augmentation(erase=0, rotation=0, scale=0, shear=0, shift=0, bend=0)
@@ -54,9 +53,8 @@ def found_by_itself(seed: int) -> Tensor:
 
 def state(model: MixtureOfExperts) -> dict[str, float]:
     """How good it is, and its expected loss on all training images."""
-    train, test = digits("raw")
-    scores = both_protocols(model.assign(train.images), train.labels, model.assign(test.images), test.labels)
-    return {**scores, "train_expected": evaluate(model, train.images, train.images).expected}
+    images = digits("raw")[0].images
+    return {**scores_of(model), "train_expected": evaluate(model, images, images).expected}
 
 
 def one(config: dict, seed: int) -> dict:

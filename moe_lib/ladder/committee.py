@@ -10,7 +10,7 @@ from moe_lib.experts import Experts, Objective
 from moe_lib.ladder.augmentation import Augmentation
 from moe_lib.layers import Configured, require_finite, require_float32, require_matrix, require_positive
 from moe_lib.metrics import match_experts
-from moe_lib.mixture import AnyManager, MixtureOfExperts
+from moe_lib.mixture import AnyManager, MixtureOfExperts, looking
 
 
 class NoExperts(Experts):
@@ -68,6 +68,8 @@ class TaughtManager(Configured, nn.Module):
             if values is not None:
                 require_matrix(name, values, columns)
                 require_finite(name, values, 0.0, 1.0)
+        if y is not None and len(y) != len(x):
+            raise ValueError(f"x has {len(x)} images and y {len(y)} rows; they must be pairs")
 
 
 def averaged(models: Sequence[MixtureOfExperts], x: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,8 +78,10 @@ def averaged(models: Sequence[MixtureOfExperts], x: Tensor) -> tuple[Tensor, Ten
     Managers of different runs number their experts differently. Each is renumbered so that it agrees with the first one
     on as many of these images as possible, which needs no label.
     """
-    with torch.no_grad():
-        gates = [torch.cat([model.gate(part) for part in x.split(1000)]) for model in models]
+    gates = []
+    for model in models:
+        with looking(model) as device:
+            gates.append(torch.cat([model.gate(part.to(device)).to(x.device) for part in x.split(1000)]))
     orders = [match_experts(p.argmax(dim=1), gates[0].argmax(dim=1), p.shape[1]).argsort() for p in gates]
     gates = [p[:, order] for p, order in zip(gates, orders, strict=True)]
     chosen = torch.stack([p.argmax(dim=1) for p in gates])  # (M, B)

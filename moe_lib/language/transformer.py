@@ -1,6 +1,7 @@
 """A transformer that reads characters, small enough for one core; its feed-forward layers are mixtures."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -42,22 +43,27 @@ class LanguageModel(Configured, nn.Module):
         context: the longest window, T.
         balance: a term of `moe_lib.balance` on each layer's p, or None.
         z_loss: a term on each layer's logits, or None.
-        **layer: the settings of each `RoutedLayer`.
+        hidden, num_experts, top_k, capacity, bias_rate: of each `RoutedLayer`.
     """
 
     def __init__(
         self, vocabulary: int, width: int = 64, heads: int = 4, depth: int = 2, context: int = 128,
-        balance: Balance | None = None, z_loss: ZLoss | None = None, **layer: Any,
+        balance: Balance | None = None, z_loss: ZLoss | None = None, hidden: int = 128, num_experts: int = 8,
+        top_k: int = 1, capacity: float | None = None, bias_rate: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
         for name, value in (("vocabulary", vocabulary), ("depth", depth), ("context", context)):
             require_positive(name, value)
         if width % heads or width % 2:
             raise ValueError(f"width is {width}; it must be even, and a multiple of the {heads} heads")
-        self.vocabulary, self.context, self.balance, self.z_loss = vocabulary, context, balance, z_loss
+        self.vocabulary, self.width, self.heads, self.depth = vocabulary, width, heads, depth
+        self.context, self.balance, self.z_loss = context, balance, z_loss
+        self.hidden, self.num_experts, self.top_k = hidden, num_experts, top_k
+        self.capacity, self.bias_rate = capacity, bias_rate
+        layer = partial(RoutedLayer, width, hidden, num_experts, top_k, capacity, bias_rate)
         self.embedding = nn.Embedding(vocabulary, width)
         self.register_buffer("position", waves(context, width), persistent=False)
-        self.blocks = nn.ModuleList(Block(width, heads, RoutedLayer(width, **layer)) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, heads, layer()) for _ in range(depth))
         self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, vocabulary)
 
     def read(self, x: Tensor) -> tuple[Tensor, list[Routing]]:

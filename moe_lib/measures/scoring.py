@@ -59,7 +59,7 @@ def agreement(found_train: Tensor, train_labels: Tensor, found_test: Tensor, tes
 def both_protocols(
     found_train: Tensor, train_labels: Tensor, found_test: Tensor, test_labels: Tensor
 ) -> dict[str, float]:
-    """`agreement` as this book scores it, and ACC and NMI as most papers do: all images at once, names fitted on them.
+    """`agreement` as this book scores it, and ACC and NMI as many papers do: all images at once, names fitted on them.
 
     The second pair is called accuracy_all and nmi_all.
     """

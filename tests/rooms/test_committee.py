@@ -4,9 +4,17 @@ import pytest
 import torch
 
 from moe_lib import Manager
-from moe_lib.ladder import Augmentation, InvariantMixture, NoExperts, TaughtManager, averaged, pair_information
+from moe_lib.ladder import (
+    Augmentation,
+    ConvManager,
+    InvariantMixture,
+    NoExperts,
+    TaughtManager,
+    averaged,
+    pair_information,
+)
 
-from .small import DIGITS, train, weights
+from .small import DIGITS, assert_same_bits, train, weights
 
 
 def seeded_manager(seed=0):
@@ -57,6 +65,7 @@ def test_a_taught_manager_learns_what_it_is_told():
         (DIGITS, torch.eye(4)[:1].expand(16, 4), "3"),
         (DIGITS, torch.full((16, 3), float("nan")), "y"),
         (DIGITS, torch.full((16, 3), 2.0), "y"),
+        (DIGITS, torch.eye(3), "16"),
     ],
 )
 def test_what_cannot_be_taught_is_refused(x, y, message):
@@ -64,10 +73,11 @@ def test_what_cannot_be_taught_is_refused(x, y, message):
         TaughtManager(seeded_manager()).check(x, y)
 
 
-class Says:
+class Says(torch.nn.Module):
     """A mixture whose gate is the first three pixels."""
 
     def __init__(self, order):
+        super().__init__()
         self.order = order
 
     def gate(self, x):
@@ -83,6 +93,7 @@ def test_managers_are_renumbered_before_they_are_averaged():
 
 class Fixed(Says):
     def __init__(self, p):
+        super().__init__([])
         self.p = p
 
     def gate(self, x):
@@ -95,3 +106,16 @@ def test_they_agree_where_all_choose_the_same():
     p, agreed = averaged([Fixed(one), Fixed(two)], torch.zeros(6, 4))
     assert agreed.tolist() == [True] * 5 + [False]
     assert p[5].tolist() == [0.0, 0.5, 0.5] and p[0].tolist() == [1.0, 0.0, 0.0]
+
+
+def test_asking_a_committee_changes_no_member():
+    """Batch normalisation would move with every look in training mode, and answers would depend on the batch."""
+    torch.manual_seed(0)
+    members = [InvariantMixture(ConvManager(3, channels=(2, 3), hidden=4), NoExperts(3)) for _ in range(2)]
+    before = [weights(member) for member in members]
+    p, _ = averaged(members, DIGITS)
+    for member, was in zip(members, before, strict=True):
+        assert member.training
+        assert_same_bits(weights(member), was)
+    torch.testing.assert_close(averaged(members, DIGITS[:4])[0].sum(dim=1), p[:4].sum(dim=1))
+    torch.testing.assert_close(averaged(members[:1], DIGITS[:4])[0], averaged(members[:1], DIGITS)[0][:4])

@@ -24,7 +24,7 @@ from moe_lib.exercises.key import EXERCISES
 from moe_lib.ladder import strokes
 from moe_lib.records import provenance
 
-EXERCISE = re.compile(r"(?ms)^\*\*(\d\.\d)\b(.*?)(?=^\*\*\d\.\d\b|\Z)")
+EXERCISE = re.compile(r"(?ms)^\*\*(\d+\.\d)\b(.*?)(?=^\*\*\d+\.\d\b|\Z)")
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -94,6 +94,10 @@ RIGHT = {
     "09.1": lambda p, below: torch.einsum("bi,bik->bik", p, below).reshape(len(p), -1),
     "09.2": 27,
     "09.3": 0.085,
+    "11.1": 80,
+    "11.2": "Rises.",
+    "11.3": -2.0794,
+    "11.4": 5.7,
 }
 BLANK = [None, ..., "", " ", "?", "...", (), [], (None, None), (..., ...), torch.tensor([]), np.array([])]
 ODD = [
@@ -109,7 +113,7 @@ def said(name, answer):
 
 
 def test_chapters_and_registry_name_the_same_exercises():
-    asked = {f"0{number}" for path in NUMBERED for number, _ in EXERCISE.findall(prose(read(path)))}
+    asked = {f"{number:0>4}" for path in NUMBERED for number, _ in EXERCISE.findall(prose(read(path)))}
     ahead = {name for name in EXERCISES if not list(provenance.BOOK.glob(f"{name[:2]}_*.ipynb"))}
     assert asked == set(EXERCISES) - ahead
     assert set(RIGHT) == set(EXERCISES)
@@ -128,9 +132,9 @@ def test_a_chapter_asks_for_a_prediction_says_how_to_check_and_folds_a_solution_
             for number, text in asked:
                 question, _, solution = text.partition("<details>")
                 assert "*Predict first:*" in question
-                assert f'`check("0{number}", ' in question
+                assert f'`check("{number:0>4}", ' in question
                 (code,) = re.findall(r"^```python\n(.*?)^```", solution, re.DOTALL | re.MULTILINE)
-                assert ast.unparse(ast.parse(code).body[-1]).startswith(f"assert check('0{number}', "), "at the end"
+                assert ast.unparse(ast.parse(code).body[-1]).startswith(f"assert check('{number:0>4}', "), "at the end"
 
 
 def test_a_new_hint_makes_no_chapter_stale():
@@ -143,7 +147,7 @@ def test_the_right_answer_passes(subtests, capsys):
     for name, exercise in EXERCISES.items():
         with subtests.test(name):
             assert check(name, RIGHT[name]) is True
-            assert check(name[1:], RIGHT[name]) is True
+            assert check(name.removeprefix("0"), RIGHT[name]) is True
             assert capsys.readouterr().out.splitlines() == [f"✓ **Exercise {name}**: right. {exercise.why}"] * 2
 
 

@@ -21,6 +21,7 @@ REWRITTEN = (
     "04_degenerate_manager",
     "05_moe_vae",
     "07_how_good",
+    "11_router",
 )
 by_name = pytest.mark.parametrize("name", REWRITTEN)
 WIDEST = 88  # characters of a visible line of code: its box at 1280 pixels
@@ -41,7 +42,7 @@ FOLDED_TEXT = re.compile(r"<details>.*?</details>", re.DOTALL)
 CODE_BLOCK = re.compile(r"```.*?```", re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\([^)]*\)")
 MENTION = re.compile(r"\b(?:chapters?\ (?:\d|one\b|two\b)|exercises?\ \d|playgrounds?\b)", re.IGNORECASE | re.VERBOSE)
-OF_THIS_CELL = re.compile(r"^\*\*(\d\.\d)\*\*", re.MULTILINE)
+OF_THIS_CELL = re.compile(r"^\*\*(\d+\.\d)\*\*", re.MULTILINE)
 
 
 def read(name: str) -> nbformat.NotebookNode:

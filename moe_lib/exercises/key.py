@@ -496,4 +496,46 @@ EXERCISES = {
             0.174: "That is the sum over leaves. The measure takes half of it.",
         },
     ),
+    # Chapter 11: The router in a language model
+    "11.1": Exercise(
+        Numbers(80.0, "a number of tokens"),
+        why="A dropped token isn't lost: the layer adds nothing to it, and it goes on as it came.",
+        hint="How many of the choices are a fair share of one expert? The capacity is a quarter more than that.",
+        traps={
+            240.0: "Each token has two choices here. How many choices are shared among the eight experts?",
+            144.0: "That's what exceeds a fair share. The capacity factor leaves more room than that.",
+            0.0: "Compare 400 with the capacity of one expert.",
+            320.0: "That's the capacity itself. How many of the 400 exceed it?",
+        },
+    ),
+    "11.2": Exercise(
+        Choice("rises", ("rises", "falls", "stays")),
+        why="With top-1 the others gain because one failed, and no comparison is made.",
+        hint="The chosen expert's probability should fall. What does a softmax do with what it loses?",
+        traps={
+            "stays": "Its output isn't part of the loss, but its logit is: it's in the sum of the softmax.",
+            "falls": "That happens to the logit of the expert that was asked.",
+        },
+    ),
+    "11.3": Exercise(
+        Numbers(-math.log(8), "one number"),
+        why="The z-loss fixes the height of the logits, which the gate doesn't depend on.",
+        hint="The z-loss is the square of a logarithm. Where is a logarithm zero?",
+        traps={
+            0.0: "Then the exponentials sum to eight. What should they sum to?",
+            math.log(8): "The right size. With which sign do eight equal exponentials sum to one?",
+            1 / 8: "That's what each exponential must be. And the logit?",
+        },
+    ),
+    "11.4": Exercise(
+        Numbers((47 - 13) / 6, "billions of weights, to one decimal", absolute=0.05),
+        why="Eight experts share attention and embeddings, so the model is smaller than eight models.",
+        hint="Write both totals as the rest plus so many experts. What is left of their difference?",
+        traps={
+            47 / 8: "That counts what all experts share as if it were theirs.",
+            13 / 2: "Of the 13 billion, not all are experts: attention and embeddings compute every token, too.",
+            7.0: "That's in the model's name. What do the two totals say?",
+            34.0: "That's six experts.",
+        },
+    ),
 }  # fmt: skip

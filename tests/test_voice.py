@@ -21,6 +21,7 @@ REWRITTEN = (
     "04_degenerate_manager",
     "05_moe_vae",
     "07_how_good",
+    "08_ladder",
     "11_router",
 )
 by_name = pytest.mark.parametrize("name", REWRITTEN)

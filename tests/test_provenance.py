@@ -248,7 +248,7 @@ def test_the_book_s_own_library_is_followed_into_its_rooms():
     assert not any(module.startswith("moe_lib.teaching") for module, _ in reached), "what records makes no number"
     chapters = {path.stem: path for path in provenance.chapters()}
     read = provenance.fingerprint(chapters["08_ladder"])["results"].keys()
-    assert {"ladder", "post_seeds", "one_minute"} <= read
+    assert {"ladder", "invariance", "one_minute"} <= read
     assert "08_ladder" not in read
     parabolas = chapters["02_two_parabolas"]
     assert not provenance.fingerprint(parabolas)["assets"]

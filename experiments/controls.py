@@ -53,7 +53,7 @@ PLAN = [
     for seed in range(5)
     for config in [WHOLE | part for part in WITHOUT] + [POST | part for part in WITH]
 ]
-RUNS = PLAN[:5]  # those made so far
+RUNS = [PLAN[i] for i in (0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13)]  # those made so far
 
 
 class Unchanged(Augmentation):

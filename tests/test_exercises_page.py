@@ -44,15 +44,15 @@ def test_each_exercise_with_a_choice_or_with_numbers_is_answered_under_its_quest
     found = []
     for page in HTML.glob("*.html"):
         for form in BeautifulSoup(page.read_text("utf-8"), "html.parser").select("form.exercise"):
-            number = form.find_previous_sibling("p").strong.get_text()[:3]
-            assert form["aria-label"] == f"Exercise {number}" and page == CHAPTERS[f"0{number}"[:2]]
+            number = form.find_previous_sibling("p").strong.get_text().split()[0]
+            assert form["aria-label"] == f"Exercise {number}" and page == CHAPTERS[f"{number:0>4}"[:2]]
             assert form.find_next_sibling().name == "details"
-            kind = EXERCISES[f"0{number}"].answer
+            kind = EXERCISES[f"{number:0>4}"].answer
             if isinstance(kind, Choice):
                 assert tuple(button.get_text() for button in form.select("button")) == kind.options
             elif isinstance(kind, Numbers):
                 assert len(form.select("input")) == len(kind.read(kind.truth))
-            found.append(f"0{number}")
+            found.append(f"{number:0>4}")
     assert sorted(found) == [name for name in ANSWERED if name[:2] in CHAPTERS]
 
 

@@ -30,7 +30,7 @@ WANTED = {  # query → the page that one wants, and how far down it may be
     "trees": ("09_experts_of_experts", 1),
     "switch": ("04_degenerate_manager", 1),
     "what is the switch term?": ("04_degenerate_manager", 1),
-    "gradient of the manager": ("02_two_parabolas", 2),
+    "gradient of the manager": ("02_two_parabolas", 1),
     "latent codes": ("01_cheating", 1),
 }
 
